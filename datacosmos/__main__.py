@@ -1,0 +1,3 @@
+from datacosmos.cli import main
+
+main()

@@ -1,0 +1,209 @@
+"""One Settings class: environment variables DATACOSMOS_<NAME>, a .env file, or a TOML file given by --config.
+
+A flag wins over the environment, that over .env, that over the file, that over the default.
+"""
+
+import difflib
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ByteSize, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from datacosmos.errors import SettingsError
+
+PREFIX = "DATACOSMOS_"
+UNITS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(value: object) -> timedelta:
+    """Seconds as a number, or a number with one of the units ms, s, m, h, d: 90, 1.5, "90s", "5m", "1h"."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", str(value).strip())
+    if match is None or isinstance(value, bool):
+        raise ValueError("should be a number of seconds, or one like 90s, 5m, 1h, 7d")
+    try:
+        return timedelta(seconds=float(match[1]) * UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("is longer than any duration can be") from None
+
+
+def parse_list(value: object) -> object:
+    """Names parted by commas, or a list as it is."""
+    if isinstance(value, str):
+        return [name for part in value.split(",") if (name := part.strip())]
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(lambda duration: f"{duration.total_seconds():g}s", return_type=str),
+]
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+Names = Annotated[list[str], NoDecode, BeforeValidator(parse_list)]
+Count = Annotated[int, Field(ge=1)]
+Size = Annotated[ByteSize, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Every setting of every command."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+    )
+
+    data_server_url: str = Field(
+        default="http://127.0.0.1:28462", pattern=r"^https?://", description="The data server that is polled."
+    )
+    data_server_timeout: PositiveDuration = Field(
+        default=timedelta(seconds=5), description="How long the data server may take for one whole answer."
+    )
+    poll_interval: PositiveDuration = Field(
+        default=timedelta(seconds=1), description="The time from one poll to the next."
+    )
+    poll_limit: Count = Field(default=1000, description="Readings taken in one poll at the most.")
+    poll_backoff_max: PositiveDuration = Field(
+        default=timedelta(seconds=30), description="The longest pause between polls while the data server is down."
+    )
+    max_age: PositiveDuration = Field(
+        default=timedelta(hours=1), description="A data server's point older than this at receipt is too_old."
+    )
+    max_lead: PositiveDuration | None = Field(
+        default=None, description="A data server's point further in the future than this at receipt is suspect."
+    )
+
+    mongodb_url: SecretStr | None = Field(default=None, description="MongoDB (a replica set); unset: the embedded one.")
+    mongodb_database: str = Field(
+        default="datacosmos", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="The database in MongoDB."
+    )
+    mongodb_timeout: PositiveDuration = Field(
+        default=timedelta(seconds=5),
+        description="How long MongoDB may take to be found or to answer before it counts as away.",
+    )
+    discard_retention: PositiveDuration | None = Field(
+        default=None, description="How long discards are kept after receipt; unset: for ever."
+    )
+
+    nats_url: SecretStr | None = Field(default=None, description="NATS with JetStream; unset: the embedded one.")
+    nats_stream: str = Field(
+        default="readings",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The stream of readings; its dead letters go to <name>_dead.",
+    )
+    nats_timeout: PositiveDuration = Field(
+        default=timedelta(seconds=5), description="How long NATS may take to confirm a publish."
+    )
+    queue_max_bytes: Size = Field(
+        default=ByteSize(1 << 30), description="What the queue may hold, in bytes or like 1GiB."
+    )
+
+    write_batch: Count = Field(default=500, description="Messages the writer takes from the queue at once.")
+    write_workers: Count = Field(default=4, description="Batches that one writer has under way at once.")
+    write_backoff_max: PositiveDuration = Field(
+        default=timedelta(seconds=30),
+        description="The longest pause between the writer's tries while MongoDB is away.",
+    )
+
+    public_series: Names = Field(default=["datacosmos"], description="Series that anyone may read, parted by commas.")
+    max_points: Count = Field(default=10_000, description="Points that a plain list or one page may hold.")
+    max_request_bytes: Size = Field(
+        default=ByteSize(1 << 20), description="The largest request body, in bytes or like 1MiB."
+    )
+    max_query_depth: Count = Field(default=12, description="How deep a GraphQL query may nest.")
+    max_query_aliases: Count = Field(default=15, description="Aliases that a GraphQL query may use.")
+    max_query_tokens: Count = Field(default=1000, description="Tokens that a GraphQL query may have.")
+    cors_origins: Names = Field(
+        default=[], description="Origins whose pages may call the API, parted by commas; * is any."
+    )
+
+    jwt_secret: SecretStr | None = Field(
+        default=None,
+        description="What tokens are signed with, 32 bytes or more; embedded: made in the data directory.",
+    )
+    data_dir: Path = Field(default=Path("data"), description="Where the embedded engines and their secrets are kept.")
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address the API listens on.")
+    port: Port = Field(default=8000, description="The port the API listens on; 0 takes a free one.")
+    health_port: Port | None = Field(
+        default=None,
+        description="Where ingest and write serve /health and /metrics; unset: nowhere; 0 takes a free one.",
+    )
+    calculation_port: Port = Field(default=8001, description="The port the Calculation service listens on.")
+    calculation_url: str = Field(
+        default="http://127.0.0.1:8001",
+        pattern=r"^https?://",
+        description="Where the API finds the Calculation service.",
+    )
+    stop_grace: PositiveDuration = Field(
+        default=timedelta(seconds=5),
+        description="How long a clean stop waits for the running poll and for open requests.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level that is logged."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="How log lines look; auto is console on a terminal, else json."
+    )
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """The settings in force; `flags` are those of the command line, None where not given.
+
+    Raises SettingsError, a sentence for each wrong value, never with the value itself: it may be a secret.
+    """
+    file = read_config(config) if config else {}
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *sources: PydanticBaseSettingsSource,
+            **named: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return *sources, *named.values(), InitSettingsSource(settings_cls, file)
+
+    try:
+        return FromFile(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(fault) for fault in error.errors())) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env can't be read: {error}") from None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The lines of a TOML file, each the lower-case name of a setting."""
+    try:
+        lines = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: the --config file can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is no TOML file: {error}") from None
+    for name in lines.keys() - Settings.model_fields.keys():
+        meant = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        raise SettingsError(
+            f"{path}: there is no setting {name!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
+        )
+    return lines
+
+
+def _sentence(fault: Any) -> str:
+    name = str(fault["loc"][0])
+    return f"{PREFIX}{name.upper()} (or {name} in --config): {fault['msg'].removeprefix('Value error, ')}"

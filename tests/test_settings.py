@@ -1,0 +1,175 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datacosmos.errors import SettingsError
+from datacosmos.settings import Settings, load_settings, parse_duration
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory and environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"DATACOSMOS_{name.upper()}", raising=False)
+
+
+def config(text: str) -> Path:
+    Path("datacosmos.toml").write_text(text)
+    return Path("datacosmos.toml")
+
+
+def refusal(path: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *[("90", 90), ("1.5", 1.5), ("250ms", 0.25), ("90s", 90), ("5m", 300), ("1h", 3600), ("1.5h", 5400)],
+        *[("7d", 604800), (" 5 m ", 300)],
+    ],
+)
+def test_a_duration_is_seconds_or_a_number_with_a_unit(
+    text: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATACOSMOS_MAX_AGE", text)
+    assert load_settings().max_age == timedelta(seconds=seconds)
+    assert load_settings(config(f'poll_interval = "{text}"')).poll_interval == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "1w", "-5", "-5s", "0", "0s", "s", "1h30m", "nan", "inf", "1e3", "1,5", "9" * 20, "9" * 400]
+)
+def test_a_duration_that_is_none_is_one_clear_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATACOSMOS_MAX_AGE", text)
+    assert refusal().startswith("DATACOSMOS_MAX_AGE (or max_age in --config): ")
+
+
+@given(st.integers(0, 10**8), st.sampled_from(["ms", "s", "m", "h", "d"]))
+def test_a_number_and_a_unit_are_read_exactly(number: int, unit: str) -> None:
+    milliseconds = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[unit]
+    assert parse_duration(f"{number}{unit}") == timedelta(milliseconds=number * milliseconds)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("poll_interval = 2", 2.0), ("poll_interval = 0.5", 0.5), ('poll_interval = "2m"', 120.0)],
+)
+def test_a_duration_in_the_file_is_a_number_or_text(line: str, expected: float) -> None:
+    assert load_settings(config(line)).poll_interval == timedelta(seconds=expected)
+
+
+def test_names_are_parted_by_commas_or_a_list_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(config('public_series = ["a", "b c"]')).public_series == ["a", "b c"]
+    assert load_settings(config('public_series = "a, b c"')).public_series == ["a", "b c"]
+    monkeypatch.setenv("DATACOSMOS_PUBLIC_SERIES", " a ,b c,, ")
+    assert load_settings().public_series == ["a", "b c"]
+
+
+def test_sizes_are_bytes_or_carry_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(config("queue_max_bytes = 4096")).queue_max_bytes == 4096
+    monkeypatch.setenv("DATACOSMOS_QUEUE_MAX_BYTES", "2MiB")
+    assert load_settings().queue_max_bytes == 2 * 1024 * 1024
+
+
+def test_a_flag_wins_over_the_environment_over_dotenv_over_the_file_over_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings().max_points == 10_000
+    path = config("max_points = 1")
+    assert load_settings(path).max_points == 1
+    Path(".env").write_text("DATACOSMOS_MAX_POINTS=2\n")
+    assert load_settings(path).max_points == 2
+    monkeypatch.setenv("DATACOSMOS_MAX_POINTS", "3")
+    assert load_settings(path).max_points == 3
+    assert load_settings(path, max_points=4).max_points == 4
+
+
+def test_a_flag_that_was_not_given_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATACOSMOS_PORT", "8123")
+    assert load_settings(port=None).port == 8123
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATACOSMOS_MAX_POINTS", "")
+    monkeypatch.setenv("DATACOSMOS_MONGODB_URL", "")
+    settings = load_settings(config("max_points = 50"))
+    assert (settings.max_points, settings.mongodb_url) == (50, None)
+
+
+def test_foreign_names_in_dotenv_and_the_environment_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("COMPOSE_PROJECT_NAME=x\nMONGO_PASSWORD=y\nDATACOSMOS_IMAGE=z\nDATACOSMOS_PORT=8124\n")
+    monkeypatch.setenv("DATACOSMOS_VERSION_WANTED", "1")
+    assert load_settings().port == 8124
+
+
+def test_a_dotenv_that_is_no_text_is_one_clear_line() -> None:
+    Path(".env").write_bytes(b"DATACOSMOS_HOST=\xe9\n")
+    assert refusal().startswith(".env can't be read: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("port", "65536"), ("port", "http"), ("port", "-1"), ("max_points", "0"), ("max_points", "many")],
+        *[("data_server_url", "127.0.0.1:28462"), ("log_level", "loud"), ("nats_stream", "a.b")],
+        *[("mongodb_database", "a b"), ("mongodb_database", "a.b"), ("queue_max_bytes", "lots")],
+        *[("queue_max_bytes", "0"), ("discard_retention", "0"), ("max_lead", "-1")],
+    ],
+)
+def test_a_wrong_value_is_one_clear_line_that_names_the_setting(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"DATACOSMOS_{name.upper()}", value)
+    assert refusal().startswith(f"DATACOSMOS_{name.upper()} (or {name} in --config): ")
+
+
+def test_every_wrong_value_is_named() -> None:
+    text = refusal(config('max_points = 0\nport = "x"'))
+    assert "DATACOSMOS_MAX_POINTS" in text
+    assert "DATACOSMOS_PORT" in text
+
+
+def test_a_typo_in_the_file_is_refused_with_the_name_that_was_meant() -> None:
+    assert refusal(config("max_point = 50")) == (
+        "datacosmos.toml: there is no setting 'max_point'; did you mean 'max_points'?"
+    )
+    assert refusal(config("zzzzzz = 50")) == "datacosmos.toml: there is no setting 'zzzzzz'"
+
+
+def test_a_file_that_can_not_be_read_is_one_clear_line(tmp_path: Path) -> None:
+    assert refusal(Path("missing.toml")).startswith("missing.toml: the --config file can't be read: No such file")
+    assert "can't be read" in refusal(tmp_path)
+    assert "is no TOML file" in refusal(config("max_points 50"))
+    Path("latin.toml").write_bytes(b'host = "\xe9"')
+    assert "is no TOML file" in refusal(Path("latin.toml"))
+
+
+@pytest.mark.parametrize("name", ["jwt_secret", "mongodb_url", "nats_url"])
+def test_a_secret_is_never_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "sesame" not in refusal(config(f'{name} = ["sesame"]'))
+    monkeypatch.setenv(f"DATACOSMOS_{name.upper()}", "mongodb://me:sesame@host")
+    settings = load_settings()
+    assert getattr(settings, name).get_secret_value() == "mongodb://me:sesame@host"
+    assert "sesame" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - {"public_series", "cors_origins"}))
+def test_no_wrong_value_is_ever_echoed(name: str) -> None:
+    assert "sesame" not in refusal(config(f"{name} = [{{ sesame = 'sesame' }}]"))
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []

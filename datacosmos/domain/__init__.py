@@ -1,0 +1,1 @@
+"""What readings are and how they are judged: no I/O, no clock, no framework."""

@@ -1,0 +1,89 @@
+"""One client for a process, and what its failures mean."""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import WriteConcern
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    InvalidURI,
+    OperationFailure,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+    WTimeoutError,
+)
+
+from datacosmos.errors import SettingsError, StoreUnavailable
+
+Document = dict[str, Any]
+Database = AsyncIOMotorDatabase[Document]
+
+# What MongoDB says when it can't serve now but may later: stepping down, shutting down, out of disk or time.
+PASSING = frozenset({6, 7, 50, 89, 91, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031, 112, 251, 24})
+
+REFUSED = frozenset({13, 18})
+
+
+@asynccontextmanager
+async def connect(url: str, database: str, timeout: timedelta) -> AsyncGenerator[Database]:
+    """The database, with majority and journaled writes and UTC times; nothing is sent before it is used."""
+    milliseconds = max(1, int(timeout.total_seconds() * 1000))  # 0 would be no limit
+    try:
+        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+            url,
+            tz_aware=True,
+            appname="datacosmos",
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            # Not timeoutMS: that would bound a whole export, not its single answers.
+            socketTimeoutMS=milliseconds * 6,
+        )
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        raise SettingsError(f"DATACOSMOS_MONGODB_URL is no MongoDB address: {error}") from None
+    try:
+        yield client.get_database(
+            database,
+            codec_options=CodecOptions[Document](tz_aware=True),
+            write_concern=WriteConcern(w="majority", j=True),
+        )
+    finally:
+        client.close()
+
+
+@contextmanager
+def store_errors() -> Generator[None]:
+    """Turns what the driver raises while MongoDB is away into StoreUnavailable; everything else passes."""
+    try:
+        yield
+    except (
+        AutoReconnect,
+        ConfigurationError,  # a mongodb+srv address is looked up as late as this
+        ConnectionFailure,
+        ExecutionTimeout,
+        WaitQueueTimeoutError,
+        WTimeoutError,
+    ) as error:
+        raise StoreUnavailable(f"MongoDB is away: {type(error).__name__}") from error
+    except WriteConcernError as error:
+        raise StoreUnavailable("MongoDB can't confirm a write by the majority of its members") from error
+    except OperationFailure as error:
+        if error.code in REFUSED:
+            raise StoreUnavailable("MongoDB refused the user and password of DATACOSMOS_MONGODB_URL") from error
+        if error.code not in PASSING:
+            raise
+        raise StoreUnavailable(f"MongoDB can't serve now: code {error.code}") from error
+
+
+async def ping(database: Database) -> None:
+    """Raises StoreUnavailable unless MongoDB takes writes."""
+    with store_errors():
+        hello = await database.command("hello")
+    if not hello.get("isWritablePrimary"):
+        raise StoreUnavailable("MongoDB has no primary, so it takes no writes")

@@ -1,0 +1,264 @@
+"""Collection `points`: the readings of the data server and the sensors, accepted and discarded, a document each."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from bson.errors import BSONError, InvalidDocument
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
+from datacosmos.errors import StoreUnavailable
+from datacosmos.store.connection import PASSING, Database, Document, store_errors
+
+DUPLICATE_KEY, INDEX_NOT_FOUND, DOCUMENT_TOO_LARGE = 11000, 27, 10334
+LONGEST_ERROR = 300  # characters: the driver may repeat the document
+DISCARDED = {"status": Status.DISCARDED.value}
+INDEXES = [
+    IndexModel(
+        {"series": ASCENDING, "time": ASCENDING, "identity": ASCENDING},
+        name="identity",
+        unique=True,
+        partialFilterExpression={"status": Status.ACCEPTED.value, "identity": {"$exists": True}},
+    ),
+    # Covers a range read of time and value.
+    IndexModel({"series": 1, "status": 1, "time": 1, "_id": 1, "value": 1}, name="range"),
+    # Partial, so that an accepted point pays for neither.
+    IndexModel({"status": 1, "received_at": 1, "_id": 1}, name="discards", partialFilterExpression=DISCARDED),
+    IndexModel({"reasons": 1, "received_at": 1, "_id": 1}, name="reasons", partialFilterExpression=DISCARDED),
+]
+RETENTION = "retention"
+LONGEST_RETENTION = 2**31 - 1  # seconds: MongoDB takes no more
+
+
+class Position(NamedTuple):
+    """Where a page ends: the sort key of its last point (discards: time is received_at)."""
+
+    time: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of times, both ends inclusive, each open where None."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of a batch: the points as stored, the ids that were there already, and why others can't be stored."""
+
+    stored: list[Point] = field(default_factory=list[Point])
+    redelivered: list[str] = field(default_factory=list[str])
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Points:
+    """Reads and writes of one database's points. Every method raises StoreUnavailable while MongoDB is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database["points"]
+
+    async def prepare(self, discard_retention: timedelta | None = None) -> None:
+        """Make the indexes; discards are deleted by MongoDB once they are older than the retention."""
+        with store_errors():
+            await self._collection.create_indexes(INDEXES)
+            await self._expire_discards(discard_retention)
+
+    async def _expire_discards(self, retention: timedelta | None) -> None:
+        seconds = retention and min(max(1, round(retention.total_seconds())), LONGEST_RETENTION)
+        standing = (await self._collection.index_information()).get(RETENTION)
+        if standing and standing["expireAfterSeconds"] == seconds:
+            return  # building it again would read every discard
+        if standing:
+            try:
+                await self._collection.drop_index(RETENTION)
+            except OperationFailure as error:
+                if error.code != INDEX_NOT_FOUND:  # another process was quicker
+                    raise
+        if seconds is not None:
+            await self._collection.create_index(
+                "received_at", name=RETENTION, expireAfterSeconds=seconds, partialFilterExpression=DISCARDED
+            )
+
+    async def add(self, points: Sequence[Point]) -> Written:
+        """Store a batch; adding it again changes nothing.
+
+        An accepted point whose identity another accepted point already has is stored as a discard, reason duplicate,
+        that refers to the winner.
+        """
+        written = Written()
+        waiting = {point.id: (point, to_document(point)) for point in points}
+        while waiting:
+            beaten = await self._insert(list(waiting.values()), written)
+            winners = await self._winners(beaten)
+            waiting = {}
+            for point, document in beaten:
+                winner = winners.get(_identity(document))
+                if winner == point.id:
+                    written.redelivered.append(point.id)
+                elif winner is None:  # gone in between: our turn
+                    waiting[point.id] = point, document
+                else:
+                    loser = replace(point, verdict=Verdict((*point.verdict.reasons, Reason.DUPLICATE)))
+                    waiting[point.id] = loser, to_document(loser) | {"duplicate_of": winner}
+        return written
+
+    async def accepted(self, series: str, window: Window, *, limit: int, after: Position | None = None) -> list[Point]:
+        """The first accepted points of a series after a position, by time, then id."""
+        where = {"series": series, "status": Status.ACCEPTED.value}
+        return await self._page(where, "time", window, limit, after)
+
+    async def discards(
+        self, reason: Reason | None, window: Window, *, limit: int, after: Position | None = None
+    ) -> list[Point]:
+        """The first discards after a position, by received_at, then id; `reason` matches any of a point's reasons."""
+        where = DISCARDED if reason is None else DISCARDED | {"reasons": reason.value}
+        return await self._page(where, "received_at", window, limit, after)
+
+    async def values(self, series: str, window: Window, *, batch: int) -> AsyncGenerator[list[tuple[datetime, float]]]:
+        """Time and value of every accepted point of a series, in order, `batch` at a time."""
+        where = _ranges({"series": series, "status": Status.ACCEPTED.value}, "time", window, None)
+        cursor = self._collection.find(where, {"_id": 0, "time": 1, "value": 1}, batch_size=batch)
+        cursor = cursor.sort([("time", 1), ("_id", 1)])
+        try:
+            while True:
+                with store_errors():
+                    documents = await cursor.to_list(length=batch)
+                if not documents:
+                    return
+                yield [(document["time"], document["value"]) for document in documents]
+        finally:
+            await cursor.close()
+
+    async def _page(self, where: Document, key: str, window: Window, limit: int, after: Position | None) -> list[Point]:
+        if after is not None and window.end is not None and after.time > window.end:
+            return []
+        cursor = self._collection.find(_ranges(where, key, window, after), limit=limit, batch_size=limit)
+        with store_errors():
+            documents = await cursor.sort([(key, 1), ("_id", 1)]).to_list(length=limit)
+        return [from_document(document) for document in documents]
+
+    async def _insert(self, batch: Sequence[tuple[Point, Document]], written: Written) -> list[tuple[Point, Document]]:
+        """Insert unordered, note what became of each, and return those beaten by an earlier identity."""
+        try:
+            with store_errors():
+                await self._collection.insert_many([document for _, document in batch], ordered=False)
+        except BulkWriteError as error:
+            return _sort_out(batch, dict(error.details), written)
+        except OperationFailure as error:
+            if error.code != DOCUMENT_TOO_LARGE:
+                raise
+            return await self._bisect(batch, written, error)
+        except (InvalidDocument, BSONError, OverflowError, UnicodeEncodeError) as error:
+            return await self._bisect(batch, written, error)
+        written.stored.extend(point for point, _ in batch)
+        return []
+
+    async def _bisect(
+        self, batch: Sequence[tuple[Point, Document]], written: Written, error: Exception
+    ) -> list[tuple[Point, Document]]:
+        """Insert the halves of a batch that was refused whole for one document's sake, and leave that one out."""
+        if len(batch) == 1:
+            written.refused[batch[0][0].id] = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+            return []
+        middle = len(batch) // 2
+        return [*await self._insert(batch[:middle], written), *await self._insert(batch[middle:], written)]
+
+    async def _winners(self, beaten: Sequence[tuple[Point, Document]]) -> dict[tuple[Any, ...], str]:
+        if not beaten:
+            return {}
+        keys = [
+            {"series": document["series"], "time": document["time"], "identity": document["identity"]}
+            for _, document in beaten
+        ]
+        with store_errors():
+            found = await self._collection.find(
+                {"$or": [key | {"status": Status.ACCEPTED.value} for key in keys]},
+                {"series": 1, "time": 1, "identity": 1},
+            ).to_list(length=len(keys))
+        return {_identity(document): document["_id"] for document in found}
+
+
+def _sort_out(
+    batch: Sequence[tuple[Point, Document]], details: Document, written: Written
+) -> list[tuple[Point, Document]]:
+    if details.get("writeConcernErrors"):
+        raise StoreUnavailable("MongoDB can't confirm a write by the majority of its members")
+    failed = {error["index"]: error for error in details["writeErrors"]}
+    if passing := {error["code"] for error in failed.values()} & PASSING:
+        raise StoreUnavailable(f"MongoDB can't write now: code {min(passing)}")
+    beaten: list[tuple[Point, Document]] = []
+    for index, (point, document) in enumerate(batch):
+        error = failed.get(index)
+        if error is None:
+            written.stored.append(point)
+        elif error["code"] != DUPLICATE_KEY:
+            written.refused[point.id] = f"MongoDB refused it: code {error['code']}, {error['errmsg']}"[:LONGEST_ERROR]
+        elif "_id" in error["keyPattern"]:
+            written.redelivered.append(point.id)
+        else:
+            beaten.append((point, document))
+    return beaten
+
+
+def _identity(document: Document) -> tuple[Any, ...]:
+    time: datetime | None = document["time"]
+    # Whole milliseconds, as a time is that comes back from MongoDB.
+    kept = time and time.replace(microsecond=time.microsecond // 1000 * 1000)
+    return document["series"], kept, document["identity"]
+
+
+def _ranges(where: Document, key: str, window: Window, after: Position | None) -> Document:
+    """A window, or what is left of it after a position: two ranges at the top level, so that an index serves both."""
+    bounds: Document = {}
+    if window.start is not None:
+        # The driver rounds down to MongoDB's milliseconds, which would let in what lies before.
+        bounds["$gt" if window.start.microsecond % 1000 else "$gte"] = window.start
+    if window.end is not None:
+        bounds["$lte"] = window.end
+    if after is None or (window.start is not None and after.time < window.start):
+        return where | ({key: bounds} if bounds else {})
+    rest = {"$gt": after.time} | ({"$lte": window.end} if window.end else {})
+    return {"$or": [where | {key: after.time, "_id": {"$gt": after.id}}, where | {key: rest}]}
+
+
+def to_document(point: Point) -> Document:
+    reading, verdict = point.reading, point.verdict
+    document: Document = {
+        "_id": point.id,
+        "source": reading.source,
+        "series": reading.series,
+        "time": reading.time,
+        "value": reading.value,
+        "tags": list(reading.tags),
+        "status": verdict.status.value,
+        "reason": verdict.reason and verdict.reason.value,
+        "reasons": [reason.value for reason in verdict.reasons],
+        "received_at": point.received_at,
+        "raw": reading.raw,
+    }
+    if reading.identity is not None:
+        document["identity"] = reading.identity
+    return document
+
+
+def from_document(document: Document) -> Point:
+    return Point(
+        id=document["_id"],
+        reading=Reading(
+            source=document["source"],
+            series=document["series"],
+            time=document["time"],
+            value=document["value"],
+            tags=tuple(document["tags"]),
+            identity=document.get("identity"),
+            raw=document["raw"],
+        ),
+        verdict=Verdict(tuple(Reason(reason) for reason in document["reasons"])),
+        received_at=document["received_at"],
+    )

@@ -1,0 +1,1 @@
+"""From the sources, through the queue, to the store."""

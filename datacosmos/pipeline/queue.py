@@ -1,0 +1,264 @@
+"""The queue between receipt and store: one JetStream work-queue stream and one durable consumer for all writers.
+
+A message is one Delivery, as MessagePack, under its id: publishing it again within the stream's window adds nothing.
+"""
+
+# pyright: reportUnknownMemberType=false
+# nats-py leaves its keyword arguments untyped.
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import nats
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from datacosmos.domain.points import Delivery
+from datacosmos.errors import QueueFull, QueueUnavailable
+
+CONSUMER = "writers"
+ACK_WAIT = timedelta(seconds=5)
+"""After this long without a word from its writer a message goes to another; so long it waits after a kill."""
+MAX_ACK_PENDING = 100_000
+STREAM_FULL = 10077
+OVERHEAD = 256  # bytes a message takes beside its payload: subject, headers, and the stream's own
+NEARLY_FULL = 0.9
+"""The part of the queue that polling may fill; the rest is kept for what is already under way."""
+
+log = structlog.stdlib.get_logger(__name__)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Delivery)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """Messages ever put on the queue, messages and bytes on it now, its limit, and messages put aside."""
+
+    received: int
+    messages: int
+    bytes: int
+    max_bytes: int
+    dead_lettered: int
+
+
+class Taken:
+    """One message in a writer's hands: acknowledged, given back, or put aside."""
+
+    def __init__(self, message: Msg, queue: "Queue") -> None:
+        self._message = message
+        self._queue = queue
+        self.fault: str | None = None
+        self.delivery: Delivery | None = None
+        try:
+            self.delivery = _decoder.decode(message.data)
+        except (msgspec.DecodeError, ValueError) as error:
+            self.fault = f"is no delivery: {error}"
+
+    async def acknowledge(self) -> None:
+        with queue_errors():
+            await self._message.ack()
+
+    async def keep(self) -> None:
+        """Tell the queue that the work goes on, so that it is not delivered to another writer."""
+        with queue_errors():
+            await self._message.in_progress()
+
+    async def give_back(self) -> None:
+        with queue_errors():
+            await self._message.nak()
+
+    async def put_aside(self, fault: str) -> None:
+        """Store it durably in the dead-letter stream with its fault, then take it off the queue."""
+        await self._queue.dead_letter(self._message, fault)
+        with queue_errors():
+            await self._message.term()
+
+
+class Queue:
+    """Every method raises QueueUnavailable while NATS is away."""
+
+    def __init__(self, client: Client, *, stream: str, max_bytes: int, timeout: timedelta) -> None:
+        self._client = client
+        self._jetstream: JetStreamContext = client.jetstream(timeout=timeout.total_seconds())
+        self._stream = stream
+        self._dead = f"{stream}_dead"
+        self._max_bytes = max_bytes
+        self._room = 0.0
+        self._room_known_until = 0.0
+
+    async def prepare(self) -> None:
+        """Make the streams and the consumer, or bring their limits up to date."""
+        streams = (
+            StreamConfig(name=self._stream, subjects=[f"{self._stream}.>"], retention=RetentionPolicy.WORK_QUEUE),
+            StreamConfig(name=self._dead, subjects=[f"{self._dead}.>"], retention=RetentionPolicy.LIMITS),
+        )
+        with queue_errors():
+            for config in streams:
+                config.storage = StorageType.FILE
+                config.discard = DiscardPolicy.NEW
+                config.max_bytes = self._max_bytes
+                await self._make(config)
+            await self._jetstream.add_consumer(
+                self._stream,
+                ConsumerConfig(
+                    durable_name=CONSUMER,
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT.total_seconds(),
+                    max_deliver=-1,
+                    max_ack_pending=MAX_ACK_PENDING,
+                ),
+            )
+
+    async def _make(self, config: StreamConfig) -> None:
+        try:
+            await self._jetstream.stream_info(str(config.name))
+        except nats.js.errors.NotFoundError:
+            await self._jetstream.add_stream(config)
+        else:
+            await self._jetstream.update_stream(config)
+
+    async def publish(self, delivery: Delivery) -> None:
+        """Returns once the delivery is durably on the queue; raises QueueFull where there is no room for it."""
+        payload = _encoder.encode(delivery)
+        await self._publish(f"{self._stream}.{delivery.source}", payload, {"Nats-Msg-Id": delivery.id})
+        self._room -= len(payload) + OVERHEAD
+
+    async def dead_letter(self, message: Msg, fault: str) -> None:
+        sequence = message.metadata.sequence.stream
+        headers = {"Nats-Msg-Id": f"dead-{sequence}", "Fault": " ".join(fault.split())[:1000]}
+        subject = message.subject.replace(self._stream, self._dead, 1)
+        await self._publish(subject, message.data, headers)
+
+    async def _publish(self, subject: str, payload: bytes, headers: dict[str, Any]) -> None:
+        if not self._client.is_connected:
+            raise QueueUnavailable("NATS is away")
+        with queue_errors():
+            await self._jetstream.publish(subject, payload, headers=headers)
+
+    async def check_room(self) -> None:
+        """Raises QueueFull when the queue is nearly full, QueueUnavailable when NATS is away.
+
+        What the server said holds for a second, less what was published from here since.
+        """
+        if not self._client.is_connected:
+            raise QueueUnavailable("NATS is away")
+        if self._room <= 0 or time.monotonic() > self._room_known_until:
+            state = await self.state()
+            self._room = NEARLY_FULL * state.max_bytes - state.bytes
+            self._room_known_until = time.monotonic() + 1
+        if self._room <= 0:
+            raise QueueFull(f"the queue is nearly full: it holds {self._max_bytes} bytes at most")
+
+    async def state(self) -> QueueState:
+        with queue_errors():
+            readings = await self._jetstream.stream_info(self._stream)
+            dead = await self._jetstream.stream_info(self._dead)
+        return QueueState(
+            received=readings.state.last_seq,
+            messages=readings.state.messages,
+            bytes=readings.state.bytes,
+            max_bytes=self._max_bytes,
+            dead_lettered=dead.state.messages,
+        )
+
+    @asynccontextmanager
+    async def consume(self) -> AsyncGenerator["Consumer"]:
+        await self.prepare()
+        with queue_errors():
+            subscription = await self._jetstream.pull_subscribe_bind(consumer=CONSUMER, stream=self._stream)
+        try:
+            yield Consumer(subscription, self)
+        finally:
+            with suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+
+class Consumer:
+    """One of any number of readers of the queue."""
+
+    def __init__(self, subscription: JetStreamContext.PullSubscription, queue: Queue) -> None:
+        self._subscription = subscription
+        self._queue = queue
+
+    async def take(self, limit: int, *, wait: timedelta) -> list[Taken]:
+        """Up to `limit` messages: those there are, or the first that comes; none after `wait`."""
+        messages = await self._fetch(1, wait.total_seconds())
+        if messages and limit > 1:
+            messages += await self._fetch(limit - 1, 0.02)
+        return [Taken(message, self._queue) for message in messages]
+
+    async def _fetch(self, limit: int, seconds: float) -> list[Msg]:
+        with queue_errors():
+            try:
+                return await self._subscription.fetch(limit, timeout=seconds)
+            except TimeoutError:
+                return []
+
+
+@asynccontextmanager
+async def connect(url: str, *, stream: str, max_bytes: int, timeout: timedelta) -> AsyncGenerator[Queue]:
+    """The queue behind one NATS connection, which is made again without limit whenever it is lost."""
+    where = urlsplit(url).hostname
+    state = {"fault": "no answer"}
+
+    async def note_fault(error: Exception) -> None:
+        state["fault"] = str(error) or type(error).__name__
+
+    async def lost() -> None:
+        if not client.is_closed:
+            log.warning("queue connection lost", server=where)
+
+    async def regained() -> None:
+        log.info("queue connection regained", server=where)
+
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            client = await nats.connect(
+                url,
+                name="datacosmos",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                error_cb=note_fault,
+                disconnected_cb=lost,
+                reconnected_cb=regained,
+            )
+    except (nats.errors.Error, OSError, TimeoutError):
+        raise QueueUnavailable(f"NATS at {where} can't be reached: {state['fault']}") from None
+    try:
+        yield Queue(client, stream=stream, max_bytes=max_bytes, timeout=timeout)
+    finally:
+        await client.close()
+
+
+@contextmanager
+def queue_errors() -> Generator[None]:
+    """Turns what the client raises while NATS can't serve into QueueUnavailable."""
+    try:
+        yield
+    except nats.js.errors.APIError as error:
+        if error.err_code == STREAM_FULL:
+            raise QueueFull("the queue is full") from error
+        raise QueueUnavailable(f"NATS can't serve: {error.description}") from error
+    except (nats.errors.Error, TimeoutError) as error:
+        raise QueueUnavailable(f"NATS is away: {type(error).__name__}") from error

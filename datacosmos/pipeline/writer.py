@@ -1,0 +1,143 @@
+"""Takes deliveries from the queue and brings them to the store; any number of writers may run at once."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import structlog
+
+from datacosmos import observability as metrics
+from datacosmos.domain.points import Point, Reason
+from datacosmos.errors import QueueUnavailable, StoreUnavailable
+from datacosmos.pipeline.backoff import backoff
+from datacosmos.pipeline.queue import ACK_WAIT, Consumer, Queue, Taken
+from datacosmos.settings import Settings
+from datacosmos.store.points import Points, Written
+
+log = structlog.stdlib.get_logger(__name__)
+FIRST_PAUSE = timedelta(milliseconds=100)
+IDLE = timedelta(seconds=1)
+
+
+class Writer:
+    """Acknowledges a message only after the store has confirmed all of it."""
+
+    def __init__(self, settings: Settings, *, queue: Queue, points: Points) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._points = points
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Write until stop(); what is then under way is finished, or stays on the queue."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._settings.write_workers):
+                workers.create_task(self._work())
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def _work(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                async with self._queue.consume() as consumer:
+                    failures = 0
+                    await self._consume(consumer)
+            except QueueUnavailable as error:
+                if failures == 0:
+                    log.warning("writer waits for the queue", error=str(error))
+                await self._pause(failures)
+                failures += 1
+
+    async def _consume(self, consumer: Consumer) -> None:
+        while not self._stopping.is_set():
+            if batch := await consumer.take(self._settings.write_batch, wait=IDLE):
+                async with _kept(batch):
+                    await self._write(batch)
+
+    async def _write(self, batch: Sequence[Taken]) -> None:
+        began = time.monotonic()
+        points = [point for taken in batch if taken.delivery for point in taken.delivery.points]
+        written = await self._add(points)
+        if written is None:
+            for taken in batch:
+                await taken.give_back()
+            return
+        for taken in batch:
+            await self._conclude(taken, written)
+        _count(written, time.monotonic() - began)
+
+    async def _add(self, points: Sequence[Point]) -> Written | None:
+        """Store the points, however long that takes; None where we are to stop first."""
+        failures = 0
+        while True:
+            try:
+                written = await self._points.add(points)
+            except StoreUnavailable as error:
+                if failures == 0:
+                    log.warning("writer waits for the store", error=str(error), points=len(points))
+            except Exception:
+                # Whatever it is, the batch stays on the queue until it is cured: nothing is dropped.
+                log.exception("a batch can't be written", points=len(points), failures=failures)
+            else:
+                if failures:
+                    log.info("writer goes on", failures=failures)
+                return written
+            metrics.WRITE_RETRIES.inc()
+            await self._pause(failures)
+            failures += 1
+            if self._stopping.is_set():
+                return None
+
+    async def _conclude(self, taken: Taken, written: Written) -> None:
+        faults = [taken.fault] if taken.fault else []
+        if taken.delivery is not None:
+            faults += [written.refused[point.id] for point in taken.delivery.points if point.id in written.refused]
+        if not faults:
+            await taken.acknowledge()
+            metrics.WRITTEN.inc()
+            return
+        await taken.put_aside("; ".join(faults))
+        metrics.DEAD_LETTERED.inc()
+        log.error("message put aside", delivery=taken.delivery and taken.delivery.id, faults=faults)
+
+    async def _pause(self, failures: int) -> None:
+        seconds = backoff(failures, first=FIRST_PAUSE, most=self._settings.write_backoff_max)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+@asynccontextmanager
+async def _kept(batch: Sequence[Taken]) -> AsyncGenerator[None]:
+    """Keep the batch ours for as long as the work takes."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(ACK_WAIT.total_seconds() / 3)
+            with suppress(QueueUnavailable):  # then another writer may get it too, which changes nothing
+                for taken in batch:
+                    await taken.keep()
+
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+def _count(written: Written, seconds: float) -> None:
+    metrics.WRITE_SECONDS.observe(seconds)
+    for point in written.stored:
+        source, reason = point.reading.source, point.verdict.reason
+        if reason is None:
+            metrics.ACCEPTED.labels(source).inc()
+        else:
+            metrics.DISCARDED.labels(source, reason).inc()
+        if Reason.DUPLICATE in point.verdict.reasons:
+            metrics.DUPLICATES.labels(source).inc()
+    metrics.REDELIVERED.inc(len(written.redelivered))

@@ -1,0 +1,92 @@
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# nats-py leaves its headers untyped.
+
+from datetime import timedelta
+
+import pytest
+
+from datacosmos.errors import QueueFull, QueueUnavailable
+from datacosmos.pipeline.queue import Queue, connect
+from datacosmos.settings import Settings
+from tests.queues import delivery, emptied, jetstream, nats_url, open_queue, take_all
+
+SOON = timedelta(seconds=2)
+
+
+async def test_a_delivery_comes_back_as_it_was_put_in(queue: Queue) -> None:
+    sent = [delivery("a"), delivery("b", b"\xff\x00 no JSON \xed\xa0\x80"), delivery("c", b'{"time": 1}')]
+    for each in sent:
+        await queue.publish(each)
+    assert await take_all(queue) == sent
+
+
+async def test_the_same_delivery_published_twice_is_queued_once(queue: Queue) -> None:
+    await queue.publish(delivery("a"))
+    await queue.publish(delivery("a"))
+    state = await queue.state()
+    assert (state.received, state.messages) == (1, 1)
+
+
+async def test_what_was_acknowledged_leaves_the_queue_but_stays_counted_as_received(queue: Queue) -> None:
+    for n in range(5):
+        await queue.publish(delivery(str(n)))
+    assert len(await take_all(queue)) == 5
+    state = await queue.state()
+    assert (state.received, state.messages, state.dead_lettered) == (5, 0, 0)
+
+
+async def test_what_is_given_back_is_delivered_again(queue: Queue) -> None:
+    await queue.publish(delivery("a"))
+    async with queue.consume() as consumer:
+        (taken,) = await consumer.take(10, wait=SOON)
+        await taken.give_back()
+        (again,) = await consumer.take(10, wait=SOON)
+    assert again.delivery == taken.delivery == delivery("a")
+
+
+async def test_what_is_put_aside_goes_to_the_dead_letters_with_its_fault(queue: Queue, settings: Settings) -> None:
+    async with jetstream(settings) as beneath:
+        await beneath.publish(f"{settings.nats_stream}.elsewhere", b"no delivery at all")
+        async with queue.consume() as consumer:
+            (taken,) = await consumer.take(10, wait=SOON)
+            assert taken.delivery is None
+            assert taken.fault is not None
+            await taken.put_aside(taken.fault)
+            await emptied(queue)
+        state = await queue.state()
+        assert (state.received, state.messages, state.dead_lettered) == (1, 0, 1)
+        dead = await beneath.get_msg(f"{settings.nats_stream}_dead", 1)
+    assert dead.data == b"no delivery at all"
+    assert "is no delivery" in str(dead.header)
+
+
+async def test_a_full_queue_refuses_and_a_nearly_full_one_warns_before(settings: Settings) -> None:
+    small = settings.model_copy(update={"queue_max_bytes": 20_000})
+    async with open_queue(small) as queue:
+        await queue.check_room()
+        n = 0
+        with pytest.raises(QueueFull, match="nearly full"):
+            while True:
+                await queue.check_room()
+                await queue.publish(delivery(str(n)))
+                n += 1
+        with pytest.raises(QueueFull, match="queue is full"):
+            while True:
+                await queue.publish(delivery(str(n)))
+                n += 1
+        assert len(await take_all(queue)) == n
+
+
+async def test_a_queue_that_cannot_be_reached_says_so_and_keeps_its_password(settings: Settings) -> None:
+    url = "nats://someone:secret-password@127.0.0.1:1"
+    with pytest.raises(QueueUnavailable, match=r"127\.0\.0\.1") as caught:
+        async with connect(url, stream="s", max_bytes=1, timeout=timedelta(milliseconds=300)):
+            pass
+    assert "secret-password" not in str(caught.value)
+
+
+async def test_a_wrong_password_is_named_as_the_cause(settings: Settings) -> None:
+    address = nats_url(settings).rpartition("@")[2]
+    with pytest.raises(QueueUnavailable, match=r"(?i)authorization"):
+        async with connect(f"nats://x:y@{address}", stream="s", max_bytes=1, timeout=timedelta(seconds=1)):
+            pass

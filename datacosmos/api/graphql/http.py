@@ -1,0 +1,207 @@
+"""GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+from fastapi import APIRouter, Security
+from graphql import GraphQLError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from datacosmos.api.access import BEARER, Gate
+from datacosmos.api.graphql.context import Context
+from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
+from datacosmos.api.graphql.errors import present_error
+from datacosmos.api.graphql.schema import create_schema
+from datacosmos.api.media import GRAPHQL, HTML, JSON, negotiate
+from datacosmos.settings import Settings
+from datacosmos.store.points import Points
+
+PLAYGROUND = Path(__file__).parent / "playground"
+STATIC = "graphene_django_graphiql_static"  # a package that carries GraphiQL's files; its Django part is not used
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
+
+
+class Ask(msgspec.Struct, rename="camel"):
+    """What a client sends; unknown fields are ignored, as the specification wants."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: dict[str, Any] | None = None
+
+
+@dataclass
+class Refused(Exception):
+    """A request that holds no GraphQL to execute."""
+
+    status: int
+    message: str
+    code: str = "BAD_REQUEST"
+    headers: Mapping[str, str] | None = None
+
+
+class Endpoint:
+    """Reads a request, has it executed, and says how it went."""
+
+    def __init__(self, settings: Settings, points: Points, gate: Gate) -> None:
+        self._schema = create_schema(settings)
+        self._settings = settings
+        self._points = points
+        self._gate = gate
+
+    async def get(self, request: Request) -> Response:
+        """Executes the query of the URL; a browser gets the playground."""
+        if _media_type(request, JSON, HTML) == HTML:
+            return FileResponse(PLAYGROUND / "index.html", headers=PAGE_HEADERS)
+        return await self._answer(request)
+
+    async def post(self, request: Request) -> Response:
+        """Executes the query of the body."""
+        return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Response:
+        media_type = _media_type(request, JSON)
+        if media_type is None:
+            return _refuse(Refused(406, f"the answer is {GRAPHQL} or {JSON}, and Accept takes neither"), JSON)
+        try:
+            result = await self._execute(request, await self._read(request))
+        except Refused as refused:
+            return _refuse(refused, media_type)
+        body = _present(result, request.state.request_id)
+        return _response(body, media_type, 400 if "data" not in body and media_type == GRAPHQL else 200)
+
+    async def _read(self, request: Request) -> Ask:
+        if request.method == "GET":
+            return _read_url(request)
+        if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
+            raise Refused(415, f"Content-Type must be {JSON}")
+        return _decode(await read_body(request, self._settings.max_request_bytes))
+
+    async def _execute(self, request: Request, ask: Ask) -> ExecutionResult:
+        context = Context(
+            points=self._points,
+            access=self._gate.admit(request.headers),
+            max_points=self._settings.max_points,
+            request_id=request.state.request_id,
+        )
+        try:
+            return await self._schema.execute(
+                ask.query,
+                ask.variables,
+                context,
+                operation_name=ask.operation_name,
+                allowed_operation_types=[OperationType.QUERY] if request.method == "GET" else list(OperationType),
+            )
+        except InvalidOperationTypeError:
+            raise Refused(405, "GET executes queries only; use POST", headers={"Allow": "POST"}) from None
+        except CannotGetOperationTypeError as error:
+            return ExecutionResult(None, [GraphQLError(error.as_http_error_reason())])
+
+
+def graphql_routes(settings: Settings, points: Points, gate: Gate) -> APIRouter:
+    router = APIRouter(tags=["graphql"])
+    endpoint = Endpoint(settings, points, gate)
+    add = partial(
+        router.add_api_route,
+        "/graphql",
+        response_class=Response,
+        responses=ANSWERS,
+        dependencies=[Security(BEARER)],
+    )
+    add(endpoint.get, methods=["GET"], summary="A query in the URL", openapi_extra={"parameters": PARAMETERS})
+    add(endpoint.post, methods=["POST"], summary="A query in the body", openapi_extra={"requestBody": BODY})
+    others = ["DELETE", "HEAD", "OPTIONS", "PATCH", "PUT"]
+    router.add_api_route("/graphql", _refuse_method, methods=others, include_in_schema=False)
+    files = StaticFiles(directory=PLAYGROUND, packages=[(STATIC, f"static/{STATIC}")])
+    router.mount("/graphql/static", files)
+    return router
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, of which no more than the limit is ever held. Raises Refused for a larger one."""
+    body = bytearray()
+    too_large = Refused(413, f"the body is larger than {limit} bytes", "REQUEST_TOO_LARGE")
+    if int(request.headers.get("content-length", 0)) > limit:
+        raise too_large
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise too_large
+    return bytes(body)
+
+
+async def _refuse_method() -> None:
+    """A route of its own, so that Allow names both of the others."""
+    raise HTTPException(405, headers={"Allow": "GET, POST"})
+
+
+def _media_type(request: Request, *offers: str) -> str | None:
+    """The best of the offers; the type that GraphQL has of its own is for those who name it."""
+    accept = ",".join(request.headers.getlist("accept"))
+    return negotiate(accept, (GRAPHQL, *offers) if GRAPHQL in accept.lower() else offers)
+
+
+def _read_url(request: Request) -> Ask:
+    fields: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if name in fields:
+            fields[name] = _decode_json(fields[name].encode() or b"null")
+    return _convert(fields)
+
+
+def _decode(body: bytes) -> Ask:
+    ask = _decode_json(body)
+    if isinstance(ask, list):
+        raise Refused(400, "batches are not taken: send one query a request", "BATCH_REFUSED")
+    return _convert(ask)
+
+
+def _decode_json(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, f"this is no JSON: {error}") from None
+
+
+def _convert(fields: Any) -> Ask:
+    try:
+        ask = msgspec.convert(fields, Ask)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"this is no GraphQL request: {error}") from None
+    if not ask.query.strip():
+        raise Refused(400, "this is no GraphQL request: the query is empty")
+    return ask
+
+
+def _present(result: ExecutionResult, request_id: str) -> dict[str, Any]:
+    """The answer's body; without `data` where nothing was executed, which is what an error without a path means."""
+    errors = [present_error(error, request_id) for error in result.errors or ()]
+    executed = result.data is not None or any("path" in error for error in errors)
+    return ({"data": result.data} if executed else {}) | ({"errors": errors} if errors else {})
+
+
+def _refuse(refused: Refused, media_type: str) -> Response:
+    error = {"message": refused.message, "extensions": {"code": refused.code}}
+    return _response({"errors": [error]}, media_type, refused.status, refused.headers)
+
+
+def _response(
+    body: Mapping[str, Any], media_type: str, status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    content_type = {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}
+    return Response(orjson.dumps(body), status, {**content_type, **(headers or {})})

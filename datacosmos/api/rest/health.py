@@ -1,0 +1,94 @@
+"""Whether the service can take and answer, and its metrics. Served by every process, also by those without an API."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import structlog
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from datacosmos.errors import DatacosmosError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+PATIENCE = 2.0  # seconds
+STATUS = {"type": "string", "enum": ["ok", "unavailable"]}
+PART = {"type": "object", "properties": {"status": STATUS, "detail": {"type": "string"}}}
+HEALTH = {
+    "type": "object",
+    "properties": {"status": STATUS, "parts": {"type": "object", "additionalProperties": PART}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """One part's check: `ask` says its state in a few words, and raises a DatacosmosError while it can't serve.
+
+    A part that is not critical is reported, but is no reason to answer 503.
+    """
+
+    ask: Callable[[], Awaitable[str]]
+    critical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    status: Literal["ok", "unavailable"]
+    detail: str
+
+
+Refresh = Callable[[], Awaitable[None]]
+
+
+def health_routes(health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] = ()) -> APIRouter:
+    """`refresh` brings gauges up to date before each scrape."""
+    router = APIRouter(tags=["health"])
+    documented: dict[int | str, dict[str, Any]] = {
+        status: {"description": description, "content": {"application/json": {"schema": HEALTH}}}
+        for status, description in ((200, "Can take and answer"), (503, "Store or queue can't"))
+    }
+
+    @router.get("/health", summary="Each part's state", response_class=Response, responses=documented)
+    async def _health() -> Response:
+        states = await asyncio.gather(*(_check(name, check) for name, check in health.items()))
+        parts = dict(zip(health, states, strict=True))
+        down = any(parts[name].status != "ok" for name, check in health.items() if check.critical)
+        body = {"status": "unavailable" if down else "ok", "parts": parts}
+        return Response(orjson.dumps(body), 503 if down else 200, media_type="application/json")
+
+    @router.get("/health/live", summary="Whether the process answers at all", response_class=Response)
+    async def _live() -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def _metrics() -> Response:
+        await asyncio.gather(*(_refreshed(gauges) for gauges in refresh))
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _check(name: str, check: HealthCheck) -> PartState:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return PartState("ok", await check.ask())
+    except TimeoutError:
+        return PartState("unavailable", f"no answer within {PATIENCE:g} s")
+    except DatacosmosError as error:
+        return PartState("unavailable", str(error))
+    except Exception:
+        log.exception("health check failed", part=name)
+        return PartState("unavailable", "the check itself failed; see the log")
+
+
+async def _refreshed(gauges: Refresh) -> None:
+    """A scrape is answered with what is known, also while an engine is away."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await gauges()
+    except (TimeoutError, DatacosmosError) as error:
+        log.debug("gauges not refreshed", error=str(error))

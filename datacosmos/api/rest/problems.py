@@ -1,0 +1,111 @@
+"""Every error over HTTP as RFC 9457 problem details, the framework's own included."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from datacosmos.errors import Forbidden, InvalidRange, Unauthenticated, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = {"Retry-After": "5"}
+SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"parameter": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+class InvalidParameters(Exception):
+    """A request whose query parameters can't be read; `faults` names each and says why."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {fault}" for name, fault in faults.items()))
+        self.faults = faults
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    errors: Sequence[Mapping[str, Any]] = (),
+) -> Response:
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body |= {"detail": detail} | ({"errors": errors} if errors else {})
+    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems a route may answer with, for its documentation; `default` keeps FastAPI from adding its 422."""
+    content = {MEDIA_TYPE: {"schema": SCHEMA}}
+    named = {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {**named, "default": {"description": "Any other error", "content": content}}
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Answer with a problem whatever a route raises, but for the unexpected."""
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(InvalidParameters, _parameters)
+    app.add_exception_handler(InvalidRange, _bad_request)
+    app.add_exception_handler(Unauthenticated, _unauthenticated)
+    app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(Unavailable, _unavailable)
+
+
+async def _framework(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as registered
+    details = {404: "There is nothing here; /docs lists what there is.", 405: "This route takes other methods."}
+    return problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers)
+
+
+async def _validation(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered
+    faults = {".".join(map(str, fault["loc"][1:])) or "body": str(fault["msg"]) for fault in error.errors()}
+    return _faulty(faults)
+
+
+async def _parameters(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidParameters)  # noqa: S101 - as registered
+    return _faulty(error.faults)
+
+
+def _faulty(faults: Mapping[str, str]) -> Response:
+    errors = [{"parameter": name, "detail": fault} for name, fault in faults.items()]
+    return problem(400, "; ".join(f"{name}: {fault}" for name, fault in faults.items()), errors=errors)
+
+
+async def _bad_request(_request: Request, error: Exception) -> Response:
+    return problem(400, str(error))
+
+
+async def _unauthenticated(request: Request, error: Exception) -> Response:
+    challenge = 'Bearer error="invalid_token"' if "authorization" in request.headers else "Bearer"
+    return problem(401, str(error), headers={"WWW-Authenticate": challenge})
+
+
+async def _forbidden(_request: Request, error: Exception) -> Response:
+    return problem(403, str(error))
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return problem(503, f"{error}; try again later", headers=RETRY_AFTER)

@@ -1,0 +1,46 @@
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import httpx
+from fastapi import FastAPI
+
+from datacosmos.server import serving
+from datacosmos.settings import Settings
+from datacosmos.store.points import Points
+from tests.api.asking import browser_page, point
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_a_browser_gets_a_page_that_names_no_other_host(client: httpx.AsyncClient) -> None:
+    page = await client.get("/graphql", headers=BROWSER)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert "//" not in page.text
+
+
+async def test_the_first_query_runs_in_a_browser_and_all_files_are_ours(
+    app: FastAPI, settings: Settings, points: Points
+) -> None:
+    await points.add([point(datetime.now(UTC), value=42.125)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, asked):
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+        await page.goto(f"{address}/graphql")
+        await page.click(".graphiql-execute-button")
+        await page.wait_for_selector(".result-window >> text=42.125")
+        await page.wait_for_selector(".graphiql-editor-tool >> text=Authorization")
+        await page.click("button[aria-label*='GraphiQL Explorer']")
+        await page.wait_for_selector(".graphiql-explorer-root >> text=discardsConnection")
+        assert faults == []
+        assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
+
+
+async def test_a_query_in_the_address_is_shown_ready_to_run(app: FastAPI, settings: Settings, points: Points) -> None:
+    await points.add([point(value=7.125)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, _):
+        await page.goto(f"{address}/graphql?query=%7B%20points%20%7B%20value%20%7D%20%7D")
+        await page.click(".graphiql-execute-button")
+        await page.wait_for_selector(".result-window >> text=7.125")

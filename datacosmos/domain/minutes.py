@@ -1,0 +1,116 @@
+"""What a minute average is and how a location folds into it.
+
+A user's minute in UTC is kept as sums and counts, never as records. The sums are decimal: a sum of floats would
+depend on the order of arrival, and could overflow; one of 34 digits is that of the numbers as they were written.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from enum import StrEnum
+
+# Locations that a minute as sent may hold: what bounds its document, and the search for a duplicate in it.
+CAPACITY = 6_000
+
+
+class Folded(StrEnum):
+    """What became of a location: counted, counted as a duplicate of an earlier one, or turned away."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where a user was: degrees, metres, metres a second; the speed is None where the phone did not know it.
+
+    `sent` is the timestamp as sent: naive if local, else with the offset it was sent with. `time` is the same in UTC.
+    """
+
+    user_id: str
+    sent: datetime
+    time: datetime
+    lat: float
+    long: float
+    accuracy: float
+    speed: float | None
+
+    @property
+    def minute(self) -> datetime:
+        """The minute in UTC that it counts in."""
+        return self.time.replace(second=0, microsecond=0)
+
+    @property
+    def minute_as_sent(self) -> str:
+        """With the user and `offset`, what is the same for duplicates: 2017-01-01T13:05 or 2017-01-01T13:05+01:00."""
+        return self.sent.replace(second=0, microsecond=0).isoformat(timespec="minutes")
+
+    @property
+    def offset(self) -> int:
+        """Microseconds into the minute."""
+        return self.sent.second * 1_000_000 + self.sent.microsecond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What the locations of a minute add up to; `speeds` counts those whose speed was known."""
+
+    count: int
+    lat: Decimal
+    long: Decimal
+    accuracy: Decimal
+    speed: Decimal
+    speeds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minute:
+    """The simple averages over one minute in UTC; the speed is None where no location knew it."""
+
+    minute: datetime
+    lat: float
+    long: float
+    accuracy: float
+    speed: float | None
+    count: int
+    duplicates: int
+
+
+def to_utc(sent: datetime, zone: tzinfo) -> datetime:
+    """The time in UTC that a local one was.
+
+    Of the hour that occurs twice, the first; a time that never occurred is moved forward by the size of the gap. Both
+    are what `fold=0` means (PEP 495). Raises OverflowError outside the years 1 to 9999.
+    """
+    return sent.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def sums_of(location: Location) -> Sums:
+    """What one location adds to its minute."""
+    return Sums(
+        count=1,
+        lat=_decimal(location.lat),
+        long=_decimal(location.long),
+        accuracy=_decimal(location.accuracy),
+        speed=_decimal(location.speed or 0.0),
+        speeds=int(location.speed is not None),
+    )
+
+
+def average(minute: datetime, sums: Sums, duplicates: int) -> Minute:
+    """Each average is the float nearest to the exact one."""
+    return Minute(
+        minute=minute,
+        lat=float(sums.lat / sums.count),
+        long=float(sums.long / sums.count),
+        accuracy=float(sums.accuracy / sums.count),
+        speed=float(sums.speed / sums.speeds) if sums.speeds else None,
+        count=sums.count,
+        duplicates=duplicates,
+    )
+
+
+def _decimal(number: float) -> Decimal:
+    """The shortest decimal that is this float: what was sent, up to 15 digits."""
+    return Decimal(repr(number))

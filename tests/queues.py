@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import nats
@@ -56,6 +57,11 @@ def delivery(delivery_id: str, body: bytes | None = None) -> Delivery:
     verdict = judge(reading, RECEIVED_AT, data_server.rules(timedelta(hours=1), None))
     point = Point(id=delivery_id, reading=reading, verdict=verdict, received_at=RECEIVED_AT)
     return Delivery(id=delivery_id, source=data_server.SOURCE, received_at=RECEIVED_AT, points=(point,))
+
+
+def without_raw(point: Point) -> Point:
+    """As an accepted point is read: its payload stays in the store."""
+    return replace(point, reading=replace(point.reading, raw=b""))
 
 
 async def emptied(queue: Queue) -> None:

@@ -4,13 +4,15 @@ A user's minute in UTC is kept as sums and counts, never as records. The sums ar
 depend on the order of arrival, and could overflow; one of 34 digits is that of the numbers as they were written.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from enum import StrEnum
 
 # Locations that a minute as sent may hold: what bounds its document, and the search for a duplicate in it.
 CAPACITY = 6_000
+DIGITS, ZERO = Context(prec=34), Decimal(0)
 
 
 class Folded(StrEnum):
@@ -86,15 +88,54 @@ def to_utc(sent: datetime, zone: tzinfo) -> datetime:
     return sent.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
-def sums_of(location: Location) -> Sums:
-    """What one location adds to its minute."""
+@dataclass
+class HeldMinute:
+    """One of the minutes in UTC that a minute as sent counts in, and what is to be added to it."""
+
+    minute: datetime
+    added: list[Location] = field(default_factory=list[Location])
+    duplicates: int = 0
+
+
+@dataclass
+class MinuteAsSent:
+    """A user's minute as sent, with what there is of the offsets at hand; a location folds into it.
+
+    `held` begins with the minutes that are stored already; `seen` says in which one an offset counts.
+    """
+
+    count: int = 0
+    held: list[HeldMinute] = field(default_factory=list[HeldMinute])
+    seen: dict[int, HeldMinute] = field(default_factory=dict[int, HeldMinute])
+
+    def fold(self, location: Location, capacity: int) -> Folded:
+        if winner := self.seen.get(location.offset):
+            winner.duplicates += 1
+            return Folded.DUPLICATE
+        if self.count >= capacity:
+            return Folded.FULL
+        self.count += 1
+        held = self.seen[location.offset] = self._held(location.minute)
+        held.added.append(location)
+        return Folded.STORED
+
+    def _held(self, minute: datetime) -> HeldMinute:
+        for held in self.held:
+            if held.minute == minute:
+                return held
+        self.held.append(HeldMinute(minute))
+        return self.held[-1]
+
+
+def sums_of(*locations: Location) -> Sums:
+    """What locations add to their minute."""
     return Sums(
-        count=1,
-        lat=_decimal(location.lat),
-        long=_decimal(location.long),
-        accuracy=_decimal(location.accuracy),
-        speed=_decimal(location.speed or 0.0),
-        speeds=int(location.speed is not None),
+        count=len(locations),
+        lat=_sum(location.lat for location in locations),
+        long=_sum(location.long for location in locations),
+        accuracy=_sum(location.accuracy for location in locations),
+        speed=_sum(location.speed or 0.0 for location in locations),
+        speeds=sum(location.speed is not None for location in locations),
     )
 
 
@@ -111,6 +152,7 @@ def average(minute: datetime, sums: Sums, duplicates: int) -> Minute:
     )
 
 
-def _decimal(number: float) -> Decimal:
-    """The shortest decimal that is this float: what was sent, up to 15 digits."""
-    return Decimal(repr(number))
+def _sum(numbers: Iterable[float]) -> Decimal:
+    """Of the shortest decimals that are these floats: what was sent, up to 15 digits."""
+    with localcontext(DIGITS):
+        return sum((Decimal(repr(number)) for number in numbers), ZERO)

@@ -1,5 +1,7 @@
 """The records that travel from a source to the store."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -25,13 +27,15 @@ class Reading:
     """One parsed payload, not yet judged.
 
     What could not be parsed is None (tags: left out), and `faults` says why, one sentence a fault.
-    `raw` is the payload as it was received; `identity` is set where the source names its readings.
+    `raw` is the payload as it was received; `identity` is set where the source names its readings, and `sent_value`
+    where it measures in another unit than the value's.
     """
 
     source: str
     series: str | None = None
     time: datetime | None = None
     value: float | None = None
+    sent_value: float | None = None
     tags: tuple[str, ...] = ()
     identity: str | None = None
     faults: tuple[str, ...] = ()
@@ -56,22 +60,61 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A judged reading under the id of its delivery: what the store keeps."""
+    """A judged reading under the id of its delivery: what the store keeps. A duplicate names the point that won."""
 
     id: str
     reading: Reading
     verdict: Verdict
     received_at: datetime
+    duplicate_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """What was received at once: one message on the queue.
 
-    `id` is unique to one receipt, and the same after a redelivery by our own queue.
+    `id` is unique to one receipt, and the same after a redelivery by our own queue. `sender` is the subject of the
+    token it came with, where there was one.
     """
 
     id: str
     source: str
     received_at: datetime
     points: tuple[Point, ...]
+    sender: str | None = None
+
+    @property
+    def needs_receipt(self) -> bool:
+        """A delivery of one point under the delivery's own id is told by that point; any other leaves a receipt."""
+        return [point.id for point in self.points] != [self.id]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of one delivery."""
+
+    delivery_id: str
+    source: str
+    sender: str | None
+    received_at: datetime
+    accepted: int
+    discarded: Mapping[Reason, int]
+
+    @classmethod
+    def of(cls, delivery: Delivery, verdicts: Mapping[str, Verdict] | None = None) -> "Receipt":
+        """By the verdicts under which the points are stored; without them, by those at receipt."""
+        reasons = Counter(
+            (point.verdict if verdicts is None else verdicts[point.id]).reason for point in delivery.points
+        )
+        return cls(
+            delivery_id=delivery.id,
+            source=delivery.source,
+            sender=delivery.sender,
+            received_at=delivery.received_at,
+            accepted=reasons.pop(None, 0),
+            discarded={reason: n for reason, n in reasons.items() if reason is not None},
+        )
+
+    @property
+    def readings(self) -> int:
+        return self.accepted + sum(self.discarded.values())

@@ -18,18 +18,15 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from datacosmos import observability as metrics
 from datacosmos.domain.points import Delivery, Point
 from datacosmos.domain.rules import judge
-from datacosmos.errors import DatacosmosError, QueueFull, QueueUnavailable
+from datacosmos.errors import DataServerDown, QueueFull, QueueUnavailable
 from datacosmos.pipeline.backoff import backoff
+from datacosmos.pipeline.insist import insist
 from datacosmos.pipeline.queue import Queue
+from datacosmos.setting_types import without_userinfo
 from datacosmos.settings import Settings
 from datacosmos.sources import data_server
 
 log = structlog.stdlib.get_logger(__name__)
-FIRST_PAUSE = timedelta(milliseconds=200)
-
-
-class DataServerDown(DatacosmosError):
-    """The data server gave no answer that can be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,9 @@ async def polling(settings: Settings, queue: Queue) -> AsyncGenerator["Poller"]:
     """A poller at work until the end of the block."""
     # Asked for as it is, the body needs no unpacking: what is kept as raw is what was sent.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    async with httpx.AsyncClient(headers=headers, timeout=settings.data_server_timeout.total_seconds()) as client:
+    timeout = settings.data_server_timeout.total_seconds()
+    # No proxy of the environment's: its own answers would pass for the data server's.
+    async with httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as client:
         poller = Poller(settings, queue=queue, client=client)
         async with poller.running():
             yield poller
@@ -172,26 +171,10 @@ class Poller:
 
     async def _keep(self, delivery: Delivery) -> None:
         """Put it durably on the queue, however often that must be tried: it exists nowhere else any more."""
-        failures = 0
-        while True:
-            try:
-                await self._queue.publish(delivery)
-            except QueueUnavailable as error:
-                self._note_paused(str(error))
-                metrics.PUBLISH_RETRIES.inc()
-                if self._stopping.is_set():
-                    self._give_up(delivery)
-                    return
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(backoff(failures, first=FIRST_PAUSE, most=timedelta(seconds=5))):
-                        await self._stopping.wait()
-                failures += 1
-            else:
-                self._note_resumed()
-                metrics.RECEIVED.labels(delivery.source).inc()
-                for point in delivery.points:
-                    metrics.JUDGED.labels(delivery.source, point.verdict.status).inc()
-                return
+        if not await insist(self._queue, delivery, stopping=self._stopping, waiting=self._note_paused):
+            self._give_up(delivery)
+            return
+        self._note_resumed()
 
     def _give_up(self, delivery: Delivery) -> None:
         raw = b"".join(point.reading.raw for point in delivery.points)
@@ -217,13 +200,13 @@ class Poller:
 
     def _note_up(self) -> None:
         if self.fault is not None:
-            log.info("data server is back", url=self._settings.data_server_url)
+            log.info("data server is back", url=without_userinfo(self._settings.data_server_url))
         self.asked, self.fault = True, None
         metrics.DATA_SERVER_UP.set(1)
 
     def _note_down(self, fault: str) -> None:
         if self.fault is None:
-            log.warning("data server is down", url=self._settings.data_server_url, error=fault)
+            log.warning("data server is down", url=without_userinfo(self._settings.data_server_url), error=fault)
         self.fault = fault
         metrics.DATA_SERVER_UP.set(0)
 

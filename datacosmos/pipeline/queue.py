@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +38,8 @@ from datacosmos.errors import QueueFull, QueueUnavailable
 CONSUMER = "writers"
 ACK_WAIT = timedelta(seconds=5)
 """After this long without a word from its writer a message goes to another; so long it waits after a kill."""
+SAME_ID_WINDOW = timedelta(minutes=10)
+"""For so long a message with the id of an earlier one adds nothing; a publish without an answer is tried again."""
 MAX_ACK_PENDING = 100_000
 STREAM_FULL = 10077
 OVERHEAD = 256  # bytes a message takes beside its payload: subject, headers, and the stream's own
@@ -58,6 +60,16 @@ class QueueState:
     bytes: int
     max_bytes: int
     dead_lettered: int
+    dead_letters_full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What one source has on a stream: messages, the readings in them, and when the oldest was put there."""
+
+    messages: int
+    readings: int
+    oldest: datetime | None
 
 
 class Taken:
@@ -106,17 +118,10 @@ class Queue:
         self._room_known_until = 0.0
 
     async def prepare(self) -> None:
-        """Make the streams and the consumer, or bring their limits up to date."""
-        streams = (
-            StreamConfig(name=self._stream, subjects=[f"{self._stream}.>"], retention=RetentionPolicy.WORK_QUEUE),
-            StreamConfig(name=self._dead, subjects=[f"{self._dead}.>"], retention=RetentionPolicy.LIMITS),
-        )
+        """Make the streams and the consumer where there are none; those there are stay as they are."""
         with queue_errors():
-            for config in streams:
-                config.storage = StorageType.FILE
-                config.discard = DiscardPolicy.NEW
-                config.max_bytes = self._max_bytes
-                await self._make(config)
+            await self._make(self._stream, RetentionPolicy.WORK_QUEUE)
+            await self._make(self._dead, RetentionPolicy.LIMITS)
             await self._jetstream.add_consumer(
                 self._stream,
                 ConsumerConfig(
@@ -128,25 +133,46 @@ class Queue:
                 ),
             )
 
-    async def _make(self, config: StreamConfig) -> None:
+    async def _make(self, name: str, retention: RetentionPolicy) -> None:
         try:
-            await self._jetstream.stream_info(str(config.name))
+            await self._jetstream.stream_info(name)
         except nats.js.errors.NotFoundError:
-            await self._jetstream.add_stream(config)
-        else:
-            await self._jetstream.update_stream(config)
+            await self._jetstream.add_stream(
+                StreamConfig(
+                    name=name,
+                    subjects=[f"{name}.>"],
+                    retention=retention,
+                    storage=StorageType.FILE,
+                    discard=DiscardPolicy.NEW,
+                    max_bytes=self._max_bytes,
+                    duplicate_window=SAME_ID_WINDOW.total_seconds(),
+                )
+            )
+
+    async def resize(self) -> None:
+        """Bring the streams' size to the setting's; all else, such as their replicas, is the operator's."""
+        with queue_errors():
+            for name in (self._stream, self._dead):
+                config = (await self._jetstream.stream_info(name)).config
+                if config.max_bytes != self._max_bytes:
+                    await self._jetstream.update_stream(config, max_bytes=self._max_bytes)
 
     async def publish(self, delivery: Delivery) -> None:
         """Returns once the delivery is durably on the queue; raises QueueFull where there is no room for it."""
         payload = _encoder.encode(delivery)
-        await self._publish(f"{self._stream}.{delivery.source}", payload, {"Nats-Msg-Id": delivery.id})
+        # The subject counts the readings, so that the stream itself can tell how many are in flight.
+        subject = f"{self._stream}.{delivery.source}.{len(delivery.points)}"
+        await self._publish(subject, payload, {"Nats-Msg-Id": delivery.id})
         self._room -= len(payload) + OVERHEAD
 
     async def dead_letter(self, message: Msg, fault: str) -> None:
         sequence = message.metadata.sequence.stream
         headers = {"Nats-Msg-Id": f"dead-{sequence}", "Fault": " ".join(fault.split())[:1000]}
         subject = message.subject.replace(self._stream, self._dead, 1)
-        await self._publish(subject, message.data, headers)
+        try:
+            await self._publish(subject, message.data, headers)
+        except QueueFull:
+            raise QueueFull(f"the dead-letter stream {self._dead} is full: remove some of its messages") from None
 
     async def _publish(self, subject: str, payload: bytes, headers: dict[str, Any]) -> None:
         if not self._client.is_connected:
@@ -166,7 +192,7 @@ class Queue:
             self._room = NEARLY_FULL * state.max_bytes - state.bytes
             self._room_known_until = time.monotonic() + 1
         if self._room <= 0:
-            raise QueueFull(f"the queue is nearly full: it holds {self._max_bytes} bytes at most")
+            raise QueueFull("the queue is nearly full")
 
     async def state(self) -> QueueState:
         with queue_errors():
@@ -176,8 +202,30 @@ class Queue:
             received=readings.state.last_seq,
             messages=readings.state.messages,
             bytes=readings.state.bytes,
-            max_bytes=self._max_bytes,
+            max_bytes=readings.config.max_bytes or 0,
             dead_lettered=dead.state.messages,
+            dead_letters_full=dead.state.bytes > NEARLY_FULL * (dead.config.max_bytes or 0),
+        )
+
+    async def in_flight(self, source: str) -> Flight:
+        return await self._flight(self._stream, source)
+
+    async def dead_letters(self, source: str) -> Flight:
+        return await self._flight(self._dead, source)
+
+    async def _flight(self, stream: str, source: str) -> Flight:
+        subjects = f"{stream}.{source}.>"
+        with queue_errors():
+            info = await self._jetstream.stream_info(stream, subjects_filter=subjects)
+            counts = {int(subject.rpartition(".")[2]): n for subject, n in (info.state.subjects or {}).items()}
+            try:
+                oldest = await self._jetstream.get_msg(stream, seq=1, subject=subjects, next=True)
+            except nats.js.errors.NotFoundError:
+                oldest = None
+        return Flight(
+            messages=sum(counts.values()),
+            readings=sum(readings * n for readings, n in counts.items()),
+            oldest=oldest and oldest.time,
         )
 
     @asynccontextmanager

@@ -4,17 +4,19 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from datacosmos import observability as metrics
-from datacosmos.domain.points import Point, Reason
-from datacosmos.errors import QueueUnavailable, StoreUnavailable
+from datacosmos.domain.points import Delivery, Point, Reading, Reason, Receipt, Verdict
+from datacosmos.errors import QueueFull, QueueUnavailable, StoreUnavailable
 from datacosmos.pipeline.backoff import backoff
 from datacosmos.pipeline.queue import ACK_WAIT, Consumer, Queue, Taken
 from datacosmos.settings import Settings
 from datacosmos.store.points import Points, Written
+from datacosmos.store.receipts import Receipts
 
 log = structlog.stdlib.get_logger(__name__)
 FIRST_PAUSE = timedelta(milliseconds=100)
@@ -24,10 +26,11 @@ IDLE = timedelta(seconds=1)
 class Writer:
     """Acknowledges a message only after the store has confirmed all of it."""
 
-    def __init__(self, settings: Settings, *, queue: Queue, points: Points) -> None:
+    def __init__(self, settings: Settings, *, queue: Queue, points: Points, receipts: Receipts) -> None:
         self._settings = settings
         self._queue = queue
         self._points = points
+        self._receipts = receipts
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -60,28 +63,30 @@ class Writer:
 
     async def _write(self, batch: Sequence[Taken]) -> None:
         began = time.monotonic()
-        points = [point for taken in batch if taken.delivery for point in taken.delivery.points]
-        written = await self._add(points)
+        written = await self._insist([taken.delivery for taken in batch if taken.delivery])
         if written is None:
             for taken in batch:
                 await taken.give_back()
             return
         for taken in batch:
-            await self._conclude(taken, written)
+            try:
+                await self._conclude(taken, written)
+            except QueueFull as error:  # only of dead letters: this one comes again, the others go on
+                log.warning("message can't be put aside", error=str(error))
         _count(written, time.monotonic() - began)
 
-    async def _add(self, points: Sequence[Point]) -> Written | None:
-        """Store the points, however long that takes; None where we are to stop first."""
+    async def _insist(self, deliveries: Sequence[Delivery]) -> Written | None:
+        """Store the deliveries, however long that takes; None where we are to stop first."""
         failures = 0
         while True:
             try:
-                written = await self._points.add(points)
+                written = await self._store(deliveries)
             except StoreUnavailable as error:
                 if failures == 0:
-                    log.warning("writer waits for the store", error=str(error), points=len(points))
+                    log.warning("writer waits for the store", error=str(error), deliveries=len(deliveries))
             except Exception:
                 # Whatever it is, the batch stays on the queue until it is cured: nothing is dropped.
-                log.exception("a batch can't be written", points=len(points), failures=failures)
+                log.exception("a batch can't be written", deliveries=len(deliveries), failures=failures)
             else:
                 if failures:
                     log.info("writer goes on", failures=failures)
@@ -91,6 +96,33 @@ class Writer:
             failures += 1
             if self._stopping.is_set():
                 return None
+
+    async def _store(self, deliveries: Sequence[Delivery]) -> Written:
+        written = await self._points.add([point for delivery in deliveries for point in delivery.points])
+        with_receipt = [delivery for delivery in deliveries if delivery.needs_receipt]
+        if with_receipt:
+            await self._replace_refused(with_receipt, written)
+            await self._leave_receipts(with_receipt, written)
+        return written
+
+    async def _replace_refused(self, deliveries: Sequence[Delivery], written: Written) -> None:
+        """One reading of many that can't be written whole is kept as malformed, as raw as it came."""
+        refused = [point for delivery in deliveries for point in delivery.points if point.id in written.refused]
+        if not refused:
+            return
+        again = await self._points.add([_bare(point, written.refused.pop(point.id)) for point in refused])
+        written.stored += again.stored
+        written.redelivered += again.redelivered
+        written.refused |= again.refused
+
+    async def _leave_receipts(self, deliveries: Sequence[Delivery], written: Written) -> None:
+        verdicts = {point.id: point.verdict for point in written.stored}
+        if written.redelivered:
+            verdicts |= await self._points.verdicts(written.redelivered)
+        whole = [
+            delivery for delivery in deliveries if not any(point.id in written.refused for point in delivery.points)
+        ]
+        await self._receipts.leave([Receipt.of(delivery, verdicts) for delivery in whole])
 
     async def _conclude(self, taken: Taken, written: Written) -> None:
         faults = [taken.fault] if taken.fault else []
@@ -128,6 +160,11 @@ async def _kept(batch: Sequence[Taken]) -> AsyncGenerator[None]:
     finally:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
+
+
+def _bare(point: Point, fault: str) -> Point:
+    reading = Reading(source=point.reading.source, faults=(fault,), raw=point.reading.raw)
+    return replace(point, reading=reading, verdict=Verdict((Reason.MALFORMED,)))
 
 
 def _count(written: Written, seconds: float) -> None:

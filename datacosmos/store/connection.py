@@ -1,6 +1,6 @@
 """One client for a process, and what its failures mean."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -25,10 +25,30 @@ from datacosmos.errors import SettingsError, StoreUnavailable
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
 
-# What MongoDB says when it can't serve now but may later: stepping down, shutting down, out of disk or time.
-PASSING = frozenset({6, 7, 50, 89, 91, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031, 112, 251, 24})
-
-REFUSED = frozenset({13, 18})
+# What MongoDB says when it can't serve now but may later: looking for its members, stepping down, shutting down, out of
+# time or of disk, in conflict with another write.
+PASSING = frozenset({
+    6,  # HostUnreachable
+    7,  # HostNotFound
+    24,  # LockTimeout
+    50,  # MaxTimeMSExpired
+    89,  # NetworkTimeout
+    91,  # ShutdownInProgress
+    112,  # WriteConflict
+    189,  # PrimarySteppedDown
+    202,  # NetworkInterfaceExceededTimeLimit
+    215,  # DatabaseDropPending
+    251,  # NoSuchTransaction
+    262,  # ExceededTimeLimit
+    9001,  # SocketException
+    10107,  # NotWritablePrimary
+    11600,  # InterruptedAtShutdown
+    11602,  # InterruptedDueToReplStateChange
+    13435,  # NotPrimaryNoSecondaryOk
+    13436,  # NotPrimaryOrSecondary
+    14031,  # OutOfDiskSpace
+})  # fmt: skip
+REFUSED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
 
 
 @asynccontextmanager
@@ -79,6 +99,14 @@ def store_errors() -> Generator[None]:
         if error.code not in PASSING:
             raise
         raise StoreUnavailable(f"MongoDB can't serve now: code {error.code}") from error
+
+
+def check_passing(details: Mapping[str, Any]) -> None:
+    """Raises StoreUnavailable where a bulk write failed for a reason that may pass."""
+    if details["writeConcernErrors"]:
+        raise StoreUnavailable("MongoDB can't confirm a write by the majority of its members")
+    if passing := {error["code"] for error in details["writeErrors"]} & PASSING:
+        raise StoreUnavailable(f"MongoDB can't write now: code {min(passing)}")
 
 
 async def ping(database: Database) -> None:

@@ -1,6 +1,6 @@
 """Collection `points`: the readings of the data server and the sensors, accepted and discarded, a document each."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,10 +10,10 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
-from datacosmos.errors import StoreUnavailable
-from datacosmos.store.connection import PASSING, Database, Document, store_errors
+from datacosmos.errors import TooManyPoints
+from datacosmos.store.connection import Database, Document, check_passing, store_errors
 
-DUPLICATE_KEY, INDEX_NOT_FOUND, DOCUMENT_TOO_LARGE = 11000, 27, 10334
+DUPLICATE_KEY, INDEX_NOT_FOUND = 11000, 27
 LONGEST_ERROR = 300  # characters: the driver may repeat the document
 DISCARDED = {"status": Status.DISCARDED.value}
 INDEXES = [
@@ -25,10 +25,13 @@ INDEXES = [
     ),
     # Covers a range read of time and value.
     IndexModel({"series": 1, "status": 1, "time": 1, "_id": 1, "value": 1}, name="range"),
+    IndexModel({"source": 1, "reason": 1}, name="ledger"),
     # Partial, so that an accepted point pays for neither.
     IndexModel({"status": 1, "received_at": 1, "_id": 1}, name="discards", partialFilterExpression=DISCARDED),
     IndexModel({"reasons": 1, "received_at": 1, "_id": 1}, name="reasons", partialFilterExpression=DISCARDED),
 ]
+MOST_RAW = 32 << 20
+"""Bytes of payload that one answer may hold."""
 RETENTION = "retention"
 LONGEST_RETENTION = 2**31 - 1  # seconds: MongoDB takes no more
 
@@ -63,11 +66,15 @@ class Points:
     def __init__(self, database: Database) -> None:
         self._collection = database["points"]
 
-    async def prepare(self, discard_retention: timedelta | None = None) -> None:
-        """Make the indexes; discards are deleted by MongoDB once they are older than the retention."""
+    async def prepare(self) -> None:
+        """Make the indexes."""
         with store_errors():
             await self._collection.create_indexes(INDEXES)
-            await self._expire_discards(discard_retention)
+
+    async def keep_discards_for(self, retention: timedelta | None) -> None:
+        """Have MongoDB delete discards that were received longer ago; None keeps them all."""
+        with store_errors():
+            await self._expire_discards(retention)
 
     async def _expire_discards(self, retention: timedelta | None) -> None:
         seconds = retention and min(max(1, round(retention.total_seconds())), LONGEST_RETENTION)
@@ -104,21 +111,50 @@ class Points:
                 elif winner is None:  # gone in between: our turn
                     waiting[point.id] = point, document
                 else:
-                    loser = replace(point, verdict=Verdict((*point.verdict.reasons, Reason.DUPLICATE)))
-                    waiting[point.id] = loser, to_document(loser) | {"duplicate_of": winner}
+                    verdict = Verdict((*point.verdict.reasons, Reason.DUPLICATE))
+                    loser = replace(point, verdict=verdict, duplicate_of=winner)
+                    waiting[point.id] = loser, to_document(loser)
         return written
 
+    async def verdicts(self, ids: Sequence[str]) -> dict[str, Verdict]:
+        """The verdicts under which these points are stored."""
+        with store_errors():
+            found = await self._collection.find({"_id": {"$in": list(ids)}}, {"reasons": 1}).to_list(length=len(ids))
+        return {document["_id"]: _verdict(document) for document in found}
+
+    async def count(self, source: str, reason: Reason | None) -> int:
+        """How many points of a source are stored as discards for a primary reason; None: as accepted."""
+        where = {"source": source, "reason": reason and reason.value}
+        with store_errors():
+            return await self._collection.count_documents(where, hint="ledger")
+
     async def accepted(self, series: str, window: Window, *, limit: int, after: Position | None = None) -> list[Point]:
-        """The first accepted points of a series after a position, by time, then id."""
+        """The first accepted points of a series after a position, by time, then id, without their raw payloads."""
         where = {"series": series, "status": Status.ACCEPTED.value}
-        return await self._page(where, "time", window, limit, after)
+        return [point async for point in self._page(where, "time", window, limit, after, {"raw": 0})]
 
     async def discards(
-        self, reason: Reason | None, window: Window, *, limit: int, after: Position | None = None
+        self,
+        reason: Reason | None,
+        window: Window,
+        *,
+        limit: int,
+        after: Position | None = None,
+        source: str | None = None,
     ) -> list[Point]:
-        """The first discards after a position, by received_at, then id; `reason` matches any of a point's reasons."""
-        where = DISCARDED if reason is None else DISCARDED | {"reasons": reason.value}
-        return await self._page(where, "received_at", window, limit, after)
+        """The first discards after a position, by received_at, then id; `reason` matches any of a point's reasons.
+
+        Raises TooManyPoints where their payloads together are larger than MOST_RAW.
+        """
+        where = DISCARDED | ({"reasons": reason.value} if reason else {}) | ({"source": source} if source else {})
+        found: list[Point] = []
+        room = MOST_RAW
+        async for point in self._page(where, "received_at", window, limit, after):
+            found.append(point)
+            room -= len(point.reading.raw)
+            if room < 0:
+                raise TooManyPoints(f"the payloads of {len(found)} are more than {MOST_RAW >> 20} MiB; ask for fewer")
+        return found
 
     async def values(self, series: str, window: Window, *, batch: int) -> AsyncGenerator[list[tuple[datetime, float]]]:
         """Time and value of every accepted point of a series, in order, `batch` at a time."""
@@ -135,13 +171,21 @@ class Points:
         finally:
             await cursor.close()
 
-    async def _page(self, where: Document, key: str, window: Window, limit: int, after: Position | None) -> list[Point]:
+    async def _page(
+        self,
+        where: Document,
+        key: str,
+        window: Window,
+        limit: int,
+        after: Position | None,
+        projection: Document | None = None,
+    ) -> AsyncGenerator[Point]:
         if after is not None and window.end is not None and after.time > window.end:
-            return []
-        cursor = self._collection.find(_ranges(where, key, window, after), limit=limit, batch_size=limit)
+            return
+        cursor = self._collection.find(_ranges(where, key, window, after), projection, limit=limit)
         with store_errors():
-            documents = await cursor.sort([(key, 1), ("_id", 1)]).to_list(length=limit)
-        return [from_document(document) for document in documents]
+            async for document in cursor.sort([(key, 1), ("_id", 1)]):
+                yield from_document(document)
 
     async def _insert(self, batch: Sequence[tuple[Point, Document]], written: Written) -> list[tuple[Point, Document]]:
         """Insert unordered, note what became of each, and return those beaten by an earlier identity."""
@@ -149,10 +193,9 @@ class Points:
             with store_errors():
                 await self._collection.insert_many([document for _, document in batch], ordered=False)
         except BulkWriteError as error:
-            return _sort_out(batch, dict(error.details), written)
+            return _sort_out(batch, error.details, written)
         except OperationFailure as error:
-            if error.code != DOCUMENT_TOO_LARGE:
-                raise
+            # Most likely one document is too large; whichever it is, it must not block the others.
             return await self._bisect(batch, written, error)
         except (InvalidDocument, BSONError, OverflowError, UnicodeEncodeError) as error:
             return await self._bisect(batch, written, error)
@@ -185,13 +228,10 @@ class Points:
 
 
 def _sort_out(
-    batch: Sequence[tuple[Point, Document]], details: Document, written: Written
+    batch: Sequence[tuple[Point, Document]], details: Mapping[str, Any], written: Written
 ) -> list[tuple[Point, Document]]:
-    if details.get("writeConcernErrors"):
-        raise StoreUnavailable("MongoDB can't confirm a write by the majority of its members")
+    check_passing(details)
     failed = {error["index"]: error for error in details["writeErrors"]}
-    if passing := {error["code"] for error in failed.values()} & PASSING:
-        raise StoreUnavailable(f"MongoDB can't write now: code {min(passing)}")
     beaten: list[tuple[Point, Document]] = []
     for index, (point, document) in enumerate(batch):
         error = failed.get(index)
@@ -242,8 +282,14 @@ def to_document(point: Point) -> Document:
         "received_at": point.received_at,
         "raw": reading.raw,
     }
+    if reading.faults:
+        document["faults"] = list(reading.faults)
+    if point.duplicate_of is not None:
+        document["duplicate_of"] = point.duplicate_of
     if reading.identity is not None:
         document["identity"] = reading.identity
+    if reading.sent_value is not None:
+        document["sent_value"] = reading.sent_value
     return document
 
 
@@ -255,10 +301,17 @@ def from_document(document: Document) -> Point:
             series=document["series"],
             time=document["time"],
             value=document["value"],
+            sent_value=document.get("sent_value"),
             tags=tuple(document["tags"]),
             identity=document.get("identity"),
-            raw=document["raw"],
+            faults=tuple(document.get("faults", ())),
+            raw=document.get("raw", b""),
         ),
-        verdict=Verdict(tuple(Reason(reason) for reason in document["reasons"])),
+        verdict=_verdict(document),
         received_at=document["received_at"],
+        duplicate_of=document.get("duplicate_of"),
     )
+
+
+def _verdict(document: Document) -> Verdict:
+    return Verdict(tuple(Reason(reason) for reason in document["reasons"]))

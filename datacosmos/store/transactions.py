@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import WriteConcern
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from datacosmos.errors import StoreUnavailable
@@ -42,7 +42,7 @@ async def insist(attempt: Callable[[Try], Awaitable[T]]) -> T:
                 return await attempt(Try(losses, deadline))
         except Conflict as error:
             if loop.time() > deadline:
-                raise StoreUnavailable("others write to the same series without a pause: try again") from error
+                raise StoreUnavailable("others write to the same place without a pause: try again") from error
         losses += 1
         # Apart from each other, so that those who collided do not collide again.
         await asyncio.sleep(random.uniform(0, 0.002 * min(losses, 10)))  # noqa: S311
@@ -77,9 +77,9 @@ async def _commit_again(session: Session, deadline: float) -> None:
 
 
 def passing(error: PyMongoError) -> bool:
-    """Whether it came of another's write at the same time."""
+    """Whether it came of another's write at the same time; MongoDB marks it alike where it is away."""
     if error.has_error_label(TRANSIENT):
-        return True
+        return not isinstance(error, ConnectionFailure)
     if isinstance(error, BulkWriteError):
         faults: list[Any] = dict(error.details).get("writeErrors", [])
         return bool(faults) and all(fault["code"] in (DUPLICATE_KEY, WRITE_CONFLICT) for fault in faults)

@@ -10,14 +10,15 @@ from datacosmos.pipeline.queue import Queue
 from datacosmos.pipeline.writer import Writer
 from datacosmos.settings import Settings
 from datacosmos.store.points import Points, Window, Written
-from tests.queues import RECEIVED_AT, delivery, emptied, jetstream
+from datacosmos.store.stores import Stores
+from tests.queues import RECEIVED_AT, delivery, emptied, jetstream, without_raw
 
 ALL = Window()
 
 
 @asynccontextmanager
-async def writing(settings: Settings, queue: Queue, points: Points) -> AsyncGenerator[None]:
-    writer = Writer(settings, queue=queue, points=points)
+async def writing(settings: Settings, queue: Queue, stores: Stores) -> AsyncGenerator[None]:
+    writer = Writer(settings, queue=queue, points=stores.points, receipts=stores.receipts)
     task = asyncio.create_task(writer.run())
     try:
         yield
@@ -27,39 +28,39 @@ async def writing(settings: Settings, queue: Queue, points: Points) -> AsyncGene
 
 
 async def test_what_is_on_the_queue_is_stored_with_its_verdict(
-    settings: Settings, queue: Queue, points: Points
+    settings: Settings, queue: Queue, stores: Stores
 ) -> None:
     await queue.publish(delivery("good"))
     await queue.publish(delivery("bad", b"\xff"))
-    async with writing(settings, queue, points):
+    async with writing(settings, queue, stores):
         await emptied(queue)
-    (accepted,) = await points.accepted("datacosmos", ALL, limit=10)
-    (discard,) = await points.discards(None, ALL, limit=10)
-    assert accepted == delivery("good").points[0]
+    (accepted,) = await stores.points.accepted("datacosmos", ALL, limit=10)
+    (discard,) = await stores.points.discards(None, ALL, limit=10)
+    assert accepted == without_raw(delivery("good").points[0])
     assert (discard.id, discard.verdict, discard.reading.raw) == ("bad", Verdict((Reason.MALFORMED,)), b"\xff")
 
 
-async def test_a_redelivery_changes_nothing(settings: Settings, queue: Queue, points: Points) -> None:
+async def test_a_redelivery_changes_nothing(settings: Settings, queue: Queue, stores: Stores) -> None:
     sent = delivery("a")
-    await points.add(sent.points)
+    await stores.points.add(sent.points)
     await queue.publish(sent)
-    async with writing(settings, queue, points):
+    async with writing(settings, queue, stores):
         await emptied(queue)
-    assert await points.accepted("datacosmos", ALL, limit=10) == list(sent.points)
+    assert await stores.points.accepted("datacosmos", ALL, limit=10) == [without_raw(sent.points[0])]
 
 
-async def test_writers_side_by_side_store_each_reading_once(settings: Settings, queue: Queue, points: Points) -> None:
+async def test_writers_side_by_side_store_each_reading_once(settings: Settings, queue: Queue, stores: Stores) -> None:
     for n in range(500):
         await queue.publish(delivery(f"{n:03}"))
     small = settings.model_copy(update={"write_batch": 7})
-    async with writing(small, queue, points), writing(small, queue, points):
+    async with writing(small, queue, stores), writing(small, queue, stores):
         await emptied(queue)
-    stored = await points.accepted("datacosmos", ALL, limit=1000)
+    stored = await stores.points.accepted("datacosmos", ALL, limit=1000)
     assert [point.id for point in stored] == [f"{n:03}" for n in range(500)]
 
 
 async def test_what_can_never_be_written_is_put_aside_and_blocks_no_other(
-    settings: Settings, queue: Queue, points: Points
+    settings: Settings, queue: Queue, stores: Stores
 ) -> None:
     poison = replace(delivery("poison").points[0], reading=Reading(source="data_server", raw=b"x" * 17_000_000))
     for n in range(100):
@@ -67,43 +68,43 @@ async def test_what_can_never_be_written_is_put_aside_and_blocks_no_other(
         if n == 50:
             async with jetstream(settings) as beneath:
                 await beneath.publish(f"{settings.nats_stream}.x", b"no delivery")
-    refusing = _Refusing(points, {"17"})
-    async with writing(settings, queue, refusing):
+    refusing = _Refusing(stores.points, {"17"})
+    async with writing(settings, queue, replace(stores, points=refusing)):
         await emptied(queue)
     state = await queue.state()
     assert (state.received, state.dead_lettered) == (101, 2)
-    assert len(await points.accepted("datacosmos", ALL, limit=1000)) == 99
-    fault = (await points.add([poison])).refused["poison"]
+    assert len(await stores.points.accepted("datacosmos", ALL, limit=1000)) == 99
+    fault = (await stores.points.add([poison])).refused["poison"]
     assert "BSONObj size" in fault
 
 
 async def test_while_the_store_is_away_messages_stay_and_are_written_once_it_is_back(
-    settings: Settings, queue: Queue, points: Points
+    settings: Settings, queue: Queue, stores: Stores
 ) -> None:
     for n in range(20):
         await queue.publish(delivery(str(n)))
-    away = _Away(points)
+    away = _Away(stores.points)
     brisk = settings.model_copy(update={"write_backoff_max": timedelta(milliseconds=50)})
-    async with writing(brisk, queue, away):
+    async with writing(brisk, queue, replace(stores, points=away)):
         async with asyncio.timeout(10):
             await away.tried_thrice.wait()
         assert (await queue.state()).messages == 20
         away.back = True
         await emptied(queue)
-    assert len(await points.accepted("datacosmos", ALL, limit=1000)) == 20
+    assert len(await stores.points.accepted("datacosmos", ALL, limit=1000)) == 20
 
 
 async def test_a_writer_stopped_while_the_store_is_away_leaves_its_messages_to_the_next(
-    settings: Settings, queue: Queue, points: Points
+    settings: Settings, queue: Queue, stores: Stores
 ) -> None:
     await queue.publish(delivery("a"))
-    away = _Away(points)
-    async with writing(settings, queue, away):
+    away = _Away(stores.points)
+    async with writing(settings, queue, replace(stores, points=away)):
         async with asyncio.timeout(10):
             await away.tried_thrice.wait()
-    async with writing(settings, queue, points):
+    async with writing(settings, queue, stores):
         await emptied(queue)
-    (stored,) = await points.accepted("datacosmos", ALL, limit=10)
+    (stored,) = await stores.points.accepted("datacosmos", ALL, limit=10)
     assert (stored.id, stored.received_at) == ("a", RECEIVED_AT)
 
 

@@ -139,31 +139,37 @@ async def minutes(database: Database) -> Minutes:
 async def test_a_plain_model_gives_the_same_outcomes_and_the_exact_averages(
     database: Database, waves: list[list[Sent]]
 ) -> None:
-    """Each wave arrives at once. Who of equals won in it is the store's to say; then all else follows."""
-    store, model, prefix = Minutes(database, capacity=SMALL), Model(SMALL), uuid.uuid4().hex
+    """Each wave arrives at once, at two services. Who of equals won in it is the store's to say; all else follows."""
+    stores = [Minutes(database, capacity=SMALL) for _ in range(2)]
+    model, prefix = Model(SMALL), uuid.uuid4().hex
     for wave in waves:
         parsed = [sent.parsed(prefix) for sent in wave]
-        outcomes = await asyncio.gather(*(store.fold(location) for location in parsed))
+        outcomes = await asyncio.gather(*(stores[n % 2].fold(location) for n, location in enumerate(parsed)))
         # FULL is left for the last: a minute that turns one away holds all that it may by then.
         order = sorted(
             zip(outcomes, wave, parsed, strict=True), key=lambda told: [STORED, DUPLICATE, FULL].index(told[0])
         )
         assert [model.fold(sent, location) for _, sent, location in order] == [outcome for outcome, _, _ in order]
     for user in "ab":
-        assert await store.read(prefix + user, ALWAYS, limit=100) == model.read(user)
+        assert await stores[0].read(prefix + user, ALWAYS, limit=100) == model.read(user)
 
 
-async def test_none_of_ten_at_once_is_lost_in_any_of_two_hundred_fresh_minutes(minutes: Minutes) -> None:
+@pytest.mark.parametrize("services", [1, 3])
+async def test_none_of_ten_at_once_is_lost_in_any_of_two_hundred_fresh_minutes(
+    database: Database, minutes: Minutes, services: int
+) -> None:
+    stores = [Minutes(database) for _ in range(services)]
     sent = [at(NOON + timedelta(minutes=n, seconds=second)) for n in range(200) for second in range(10)]
     random.Random(1).shuffle(sent)
     sent.sort(key=lambda location: location.minute)
-    outcomes = await asyncio.gather(*(minutes.fold(location) for location in sent))
+    outcomes = await asyncio.gather(*(stores[n % services].fold(location) for n, location in enumerate(sent)))
     assert set(outcomes) == {STORED}
     assert [minute.count for minute in await minutes.read("a1", ALWAYS, limit=1000)] == [10] * 200
 
 
-async def test_of_many_equals_at_once_one_wins(minutes: Minutes) -> None:
-    outcomes = await asyncio.gather(*(minutes.fold(at(NOON, lat=float(lat))) for lat in range(30)))
+async def test_of_many_equals_at_once_one_wins(database: Database, minutes: Minutes) -> None:
+    stores = [minutes, Minutes(database)]
+    outcomes = await asyncio.gather(*(stores[lat % 2].fold(at(NOON, lat=float(lat))) for lat in range(30)))
     assert Counter(outcomes) == {STORED: 1, DUPLICATE: 29}
     (minute,) = await minutes.read("a1", ALWAYS, limit=10)
     assert (minute.lat, minute.count, minute.duplicates) == (outcomes.index(STORED), 1, 29)
@@ -279,4 +285,4 @@ async def test_a_refusal_that_was_not_foreseen_tells_nothing_of_the_location(dat
     with pytest.raises(DatacosmosError) as caught:
         await Minutes(database).fold(at(NOON, "secret"))
     assert str(caught.value) == "MongoDB refused to fold a location: code 121"
-    assert caught.value.__suppress_context__
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)

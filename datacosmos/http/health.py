@@ -49,7 +49,7 @@ def health_routes(health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] 
     router = APIRouter(tags=["health"])
     documented: dict[int | str, dict[str, Any]] = {
         status: {"description": description, "content": {"application/json": {"schema": HEALTH}}}
-        for status, description in ((200, "Can take and answer"), (503, "Store or queue can't"))
+        for status, description in ((200, "Can take and answer"), (503, "What it can't do without is away"))
     }
 
     @router.get("/health", summary="Each part's state", response_class=Response, responses=documented)

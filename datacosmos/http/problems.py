@@ -1,6 +1,6 @@
 """Every error over HTTP as RFC 9457 problem details, the framework's own included."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +11,35 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from datacosmos.errors import Forbidden, InvalidRange, Unauthenticated, Unavailable
+from datacosmos.errors import (
+    CannotForecast,
+    Forbidden,
+    InvalidLocation,
+    InvalidUpload,
+    NameTaken,
+    QueryError,
+    SeriesGone,
+    TooManyNames,
+    Unauthenticated,
+    Unavailable,
+    UnknownSeries,
+)
+from datacosmos.http.bodies import BodyTooLarge, BrokenBody, UnknownEncoding
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
+# Of errors whose message is all there is to tell.
+STATUSES: dict[type[Exception], int] = {
+    QueryError: 400,
+    BrokenBody: 400,
+    TooManyNames: 400,
+    Forbidden: 403,
+    UnknownSeries: 404,
+    SeriesGone: 404,
+    NameTaken: 409,
+    BodyTooLarge: 413,
+    CannotForecast: 422,
+}
 SCHEMA = {
     "type": "object",
     "required": ["type", "title", "status"],
@@ -27,7 +52,12 @@ SCHEMA = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"parameter": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["detail"],
+                "properties": {
+                    "parameter": {"type": "string"},
+                    "index": {"type": "integer"},
+                    "detail": {"type": "string"},
+                },
             },
         },
     },
@@ -66,10 +96,16 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(InvalidParameters, _parameters)
-    app.add_exception_handler(InvalidRange, _bad_request)
+    app.add_exception_handler(InvalidLocation, _location)
+    app.add_exception_handler(InvalidUpload, _upload)
+    app.add_exception_handler(UnknownEncoding, _encoding)
     app.add_exception_handler(Unauthenticated, _unauthenticated)
-    app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(UnknownSeries, _not_found)
+    app.add_exception_handler(SeriesGone, _not_found)
+    app.add_exception_handler(CannotForecast, _unprocessable)
     app.add_exception_handler(Unavailable, _unavailable)
+    for kind, status in STATUSES.items():
+        app.add_exception_handler(kind, _plainly(status))
 
 
 async def _framework(_request: Request, error: Exception) -> Response:
@@ -89,13 +125,24 @@ async def _parameters(_request: Request, error: Exception) -> Response:
     return _faulty(error.faults)
 
 
+async def _location(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidLocation)  # noqa: S101 - as registered
+    return _faulty(error.faults)
+
+
 def _faulty(faults: Mapping[str, str]) -> Response:
     errors = [{"parameter": name, "detail": fault} for name, fault in faults.items()]
     return problem(400, "; ".join(f"{name}: {fault}" for name, fault in faults.items()), errors=errors)
 
 
-async def _bad_request(_request: Request, error: Exception) -> Response:
-    return problem(400, str(error))
+async def _upload(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidUpload)  # noqa: S101 - as registered
+    errors = [({} if index is None else {"index": index}) | {"detail": fault} for index, fault in error.faults]
+    return problem(400, str(error), errors=errors)
+
+
+async def _encoding(_request: Request, error: Exception) -> Response:
+    return problem(415, str(error), headers={"Accept-Encoding": "gzip"})
 
 
 async def _unauthenticated(request: Request, error: Exception) -> Response:
@@ -103,9 +150,20 @@ async def _unauthenticated(request: Request, error: Exception) -> Response:
     return problem(401, str(error), headers={"WWW-Authenticate": challenge})
 
 
-async def _forbidden(_request: Request, error: Exception) -> Response:
-    return problem(403, str(error))
+async def _not_found(_request: Request, error: Exception) -> Response:
+    return problem(404, str(error))
+
+
+async def _unprocessable(_request: Request, error: Exception) -> Response:
+    return problem(422, str(error))
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     return problem(503, f"{error}; try again later", headers=RETRY_AFTER)
+
+
+def _plainly(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_request: Request, error: Exception) -> Response:
+        return problem(status, str(error))
+
+    return answer

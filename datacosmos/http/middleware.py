@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datacosmos.api.rest.problems import problem
+from datacosmos.http.problems import problem
 from datacosmos.observability import REQUEST_SECONDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

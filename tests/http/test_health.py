@@ -6,9 +6,9 @@ from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from datacosmos.api.app import create_health_app
-from datacosmos.api.rest import health
-from datacosmos.api.rest.health import HealthCheck
 from datacosmos.errors import QueueUnavailable, StoreUnavailable
+from datacosmos.http import health
+from datacosmos.http.health import HealthCheck
 from tests.api.asking import client_of
 
 SCRAPED = Gauge("test_scraped", "Set before each scrape.")

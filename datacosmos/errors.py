@@ -4,10 +4,13 @@
      ├── SettingsError        a setting is wrong; the service does not start
      ├── EngineError          an embedded engine can't be started
      ├── TokenError           a token is no valid one of ours
+     ├── InvalidFile          a file to replay that can't be read as what it should be
      ├── InvalidUpload        a pushed body with faults; nothing of it is stored
      ├── SeriesError          what was asked of an uploaded series can't be done
      │    ├── NameTaken           its owner already has a series of that name
+     │    ├── UnknownSeries       there is none of that id or name
      │    ├── SeriesGone          it was deleted meanwhile
+     │    ├── CannotForecast      too few points, or unevenly sampled ones
      │    └── TooManyNames        more series in one request than can be stored at once
      ├── QueryError           a question that can't be answered as it was asked
      │    ├── InvalidRange        start after end
@@ -18,8 +21,10 @@
      │    ├── Unauthenticated     no token, or no valid one
      │    └── Forbidden           a valid token, but of another role
      ├── InvalidLocation      a location that can't be taken; `faults` names each faulty field
+     ├── DataServerDown       the data server gave no answer that can be used
      └── Unavailable          try again later
           ├── StoreUnavailable    MongoDB can't be reached, or can't write now
+          ├── CalculationUnavailable  the Calculation service can't be reached, or can't answer now
           └── QueueUnavailable    NATS can't be reached, or can't take more
                └── QueueFull
 
@@ -45,6 +50,10 @@ class TokenError(DatacosmosError):
     pass
 
 
+class InvalidFile(DatacosmosError):
+    pass
+
+
 class InvalidUpload(DatacosmosError):
     """`faults`, in order: the item's index, None where it is the whole document's, and what is wrong with it."""
 
@@ -62,7 +71,15 @@ class NameTaken(SeriesError):
     pass
 
 
+class UnknownSeries(SeriesError):
+    pass
+
+
 class SeriesGone(SeriesError):
+    pass
+
+
+class CannotForecast(SeriesError):
     pass
 
 
@@ -110,11 +127,19 @@ class InvalidLocation(DatacosmosError):
         self.faults = faults
 
 
+class DataServerDown(DatacosmosError):
+    pass
+
+
 class Unavailable(DatacosmosError):
     pass
 
 
 class StoreUnavailable(Unavailable):
+    pass
+
+
+class CalculationUnavailable(Unavailable):
     pass
 
 

@@ -8,8 +8,10 @@ import sys
 from typing import Literal
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from structlog.typing import Processor
+
+disable_created_metrics()
 
 RECEIVED = Counter("datacosmos_received", "Readings received and durably on the queue.", ["source"])
 JUDGED = Counter("datacosmos_judged", "Readings judged at receipt, by status.", ["source", "status"])
@@ -29,6 +31,8 @@ WRITE_RETRIES = Counter("datacosmos_write_retries", "Batches that had to be writ
 WRITE_SECONDS = Histogram("datacosmos_write_seconds", "Time from taking a batch to its acknowledgement.")
 
 QUEUED = Gauge("datacosmos_queued", "Messages on the queue.")
+QUEUE_RECEIVED = Gauge("datacosmos_queue_received", "Messages ever put on the queue, also before this process began.")
+QUEUE_DEAD_LETTERED = Gauge("datacosmos_queue_dead_lettered", "Messages put aside, also before this process began.")
 QUEUED_BYTES = Gauge("datacosmos_queued_bytes", "Bytes on the queue.")
 
 REQUEST_SECONDS = Histogram(

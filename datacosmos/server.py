@@ -30,7 +30,13 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: ASGIApp, settings: Settings, *, host: str, port: int) -> AsyncGenerator[str]:
     """The application at work, under the address that is given; at the end open requests may finish."""
-    listener = listen(host, port)
+    async with serving_on(listen(host, port), app, settings) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving_on(listener: socket.socket, app: ASGIApp, settings: Settings) -> AsyncGenerator[str]:
+    """The same on a socket that listens already, which is closed at the end."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -43,12 +49,16 @@ async def serving(app: ASGIApp, settings: Settings, *, host: str, port: int) -> 
     task = asyncio.create_task(server.serve(sockets=[listener]))
     task.add_done_callback(lambda _: server.ready.set())
     await server.ready.wait()
-    shown = f"[{host}]" if ":" in host else host
     try:
-        yield f"http://{shown}:{listener.getsockname()[1]}"
+        yield address_of(listener)
     finally:
         server.should_exit = True
         await task
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -62,6 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsError(
-            f"can't listen on {host} port {port}: {error.strerror}; stop what listens there, or give another --port"
+            f"can't listen on {host} port {port}: {error.strerror}; give another --host or --port, "
+            "or stop what listens there"
         ) from None
     return listener

@@ -4,57 +4,18 @@ A flag wins over the environment, that over .env, that over the file, that over 
 """
 
 import difflib
-import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, ByteSize, Field, PlainSerializer, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import ByteSize, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from datacosmos.errors import SettingsError
+from datacosmos.setting_types import Count, HttpAddress, Names, NatsAddress, Port, PositiveDuration, Size
 
 PREFIX = "DATACOSMOS_"
-UNITS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(value: object) -> timedelta:
-    """Seconds as a number, or a number with one of the units ms, s, m, h, d: 90, 1.5, "90s", "5m", "1h"."""
-    if isinstance(value, timedelta):
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", str(value).strip())
-    if match is None or isinstance(value, bool):
-        raise ValueError("should be a number of seconds, or one like 90s, 5m, 1h, 7d")
-    try:
-        return timedelta(seconds=float(match[1]) * UNITS[match[2]])
-    except OverflowError:
-        raise ValueError("is longer than any duration can be") from None
-
-
-def parse_list(value: object) -> object:
-    """Names parted by commas, or a list as it is."""
-    if isinstance(value, str):
-        return [name for part in value.split(",") if (name := part.strip())]
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(lambda duration: f"{duration.total_seconds():g}s", return_type=str),
-]
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
-Names = Annotated[list[str], NoDecode, BeforeValidator(parse_list)]
-Count = Annotated[int, Field(ge=1)]
-Size = Annotated[ByteSize, Field(ge=1)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Settings(BaseSettings):
@@ -69,8 +30,8 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    data_server_url: str = Field(
-        default="http://127.0.0.1:28462", pattern=r"^https?://", description="The data server that is polled."
+    data_server_url: HttpAddress = Field(
+        default="http://127.0.0.1:28462", description="The data server that is polled."
     )
     data_server_timeout: PositiveDuration = Field(
         default=timedelta(seconds=5), description="How long the data server may take for one whole answer."
@@ -89,6 +50,12 @@ class Settings(BaseSettings):
         default=None, description="A data server's point further in the future than this at receipt is suspect."
     )
 
+    sensors_max_age: PositiveDuration | None = Field(
+        default=None, description="A sensor's reading older than this at receipt is too_old; unset: none is."
+    )
+    sensors_max_bytes: Size = Field(default=ByteSize(4 << 20), description="The largest body of a push of readings.")
+    sensors_max_readings: Count = Field(default=10_000, description="Readings that one push may hold.")
+
     mongodb_url: SecretStr | None = Field(default=None, description="MongoDB (a replica set); unset: the embedded one.")
     mongodb_database: str = Field(
         default="datacosmos", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="The database in MongoDB."
@@ -101,7 +68,7 @@ class Settings(BaseSettings):
         default=None, description="How long discards are kept after receipt; unset: for ever."
     )
 
-    nats_url: SecretStr | None = Field(default=None, description="NATS with JetStream; unset: the embedded one.")
+    nats_url: NatsAddress | None = Field(default=None, description="NATS with JetStream; unset: the embedded one.")
     nats_stream: str = Field(
         default="readings",
         pattern=r"^[A-Za-z0-9_-]+$",
@@ -110,7 +77,7 @@ class Settings(BaseSettings):
     nats_timeout: PositiveDuration = Field(
         default=timedelta(seconds=5), description="How long NATS may take to confirm a publish."
     )
-    queue_max_bytes: Size = Field(
+    queue_max_bytes: Annotated[Size, Field(ge=1 << 20)] = Field(
         default=ByteSize(1 << 30), description="What the queue may hold, in bytes or like 1GiB."
     )
 
@@ -122,9 +89,14 @@ class Settings(BaseSettings):
     )
 
     public_series: Names = Field(default=["datacosmos"], description="Series that anyone may read, parted by commas.")
+    open_ingest: bool = Field(default=True, description="Whether anyone may push series and locations without a token.")
     max_points: Count = Field(default=10_000, description="Points that a plain list or one page may hold.")
     max_request_bytes: Size = Field(
         default=ByteSize(1 << 20), description="The largest request body, in bytes or like 1MiB."
+    )
+    upload_max_bytes: Size = Field(
+        default=ByteSize(64 << 20),
+        description="The largest body of a push of points, before and after it is unpacked.",
     )
     max_query_depth: Count = Field(default=12, description="How deep a GraphQL query may nest.")
     max_query_aliases: Count = Field(default=15, description="Aliases that a GraphQL query may use.")
@@ -151,6 +123,16 @@ class Settings(BaseSettings):
         pattern=r"^https?://",
         description="Where the API finds the Calculation service.",
     )
+    calculation_timeout: PositiveDuration = Field(
+        default=timedelta(seconds=10), description="How long the Calculation service may take for an answer."
+    )
+    calculation_workers: Count = Field(
+        default=1, description="Processes of the Calculation service that share its port and its load."
+    )
+    forecast_processes: Count = Field(default=2, description="Processes that each of these workers forecasts in.")
+    forecast_max_points: Count = Field(
+        default=500, description="The newest points that a forecast looks at; its time grows with them."
+    )
     stop_grace: PositiveDuration = Field(
         default=timedelta(seconds=5),
         description="How long a clean stop waits for the running poll and for open requests.",
@@ -161,6 +143,25 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="How log lines look; auto is console on a terminal, else json."
     )
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process the same settings, secrets included."""
+    variables: dict[str, str] = {}
+    for name, value in settings:
+        match value:
+            case None:
+                continue
+            case SecretStr():
+                text = value.get_secret_value()
+            case timedelta():
+                text = f"{value / timedelta(milliseconds=1):f}ms"
+            case list():
+                text = ",".join(cast("list[str]", value)) or ","  # an empty variable would be ignored
+            case _:
+                text = str(int(value) if isinstance(value, int) else value)
+        variables[PREFIX + name.upper()] = text
+    return variables
 
 
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:

@@ -23,6 +23,10 @@ HOW_TO_MAKE = "make one with: python3 -c 'import secrets; print(secrets.token_ur
 class Role(StrEnum):
     ADMIN = "admin"
     USER = "user"
+    SERVICE = "service"  # of our own services, to each other: nobody is given one
+
+
+GIVEN_OUT = (Role.ADMIN, Role.USER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +58,23 @@ def read_token(secret: str, token: str) -> Caller:
         raise TokenError("the token is none that this service gave out") from None
 
 
-def load_secret(settings: Settings) -> str:
-    """The secret of the settings; with the embedded MongoDB, one made on first use in the data directory."""
+def load_secret(settings: Settings, *, make: bool = False) -> str:
+    """The secret of the settings, or else that of the data directory, which `make` allows to make there.
+
+    With a MongoDB of one's own none is made: what one process makes, the others would not have.
+    """
     if settings.jwt_secret is not None:
         return _long_enough(settings.jwt_secret.get_secret_value(), "DATACOSMOS_JWT_SECRET")
-    if settings.mongodb_url is not None:
-        raise SettingsError(
-            f"DATACOSMOS_JWT_SECRET is not set, and with a MongoDB of your own tokens need it; {HOW_TO_MAKE}"
-        )
     path = settings.data_dir / SECRET_FILE
     try:
-        if not path.exists():
+        if make and settings.mongodb_url is None and not path.exists():
             _make_secret(path)
         return _long_enough(path.read_text("ascii").strip(), str(path))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"DATACOSMOS_JWT_SECRET is not set, and there is no {path}, which `datacosmos serve` makes for an embedded "
+            f"MongoDB; {HOW_TO_MAKE}"
+        ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is no secret of ours; delete it, and a new one is made") from None
     except OSError as error:
@@ -81,7 +89,7 @@ def _long_enough(secret: str, where: str) -> str:
 
 def _make_secret(path: Path) -> None:
     """Written whole under another name and then linked, which fails where a second process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

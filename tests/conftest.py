@@ -12,7 +12,9 @@ import pytest_asyncio
 from datacosmos.engines import Endpoints, embedded_engines
 from datacosmos.settings import PREFIX, Settings
 from datacosmos.store.connection import Database, connect
+from datacosmos.store.minutes import Minutes
 from datacosmos.store.points import Points
+from datacosmos.store.stores import Stores
 
 hypothesis.settings.register_profile("datacosmos", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("datacosmos")
@@ -58,7 +60,17 @@ async def database(settings: Settings) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture
-async def points(database: Database) -> Points:
-    points = Points(database)
-    await points.prepare()
-    return points
+async def stores(database: Database) -> Stores:
+    stores = Stores.of(database)
+    await stores.prepare()
+    return stores
+
+
+@pytest.fixture
+def points(stores: Stores) -> Points:
+    return stores.points
+
+
+@pytest.fixture
+def minutes(stores: Stores) -> Minutes:
+    return stores.minutes

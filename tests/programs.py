@@ -50,6 +50,11 @@ class Program:
     def log(self) -> str:
         return (self._folder / "log").read_text()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Returns once it says where it can be found."""
         with (self._folder / "log").open("a") as log:

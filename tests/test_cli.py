@@ -44,6 +44,7 @@ async def test_a_token_is_all_that_is_printed_and_says_who_and_what(tmp_path: Pa
         (["write"], {}, "datacosmos serve"),
         (["token", "--role", "admin", "--expires", "soon"], {}, "--expires"),
         (["token", "--role", "king"], {}, "--role"),
+        (["token", "--role", "service"], {}, "--role"),
     ],
 )
 async def test_what_is_wrong_is_one_clear_line_and_no_traceback(
@@ -59,7 +60,7 @@ async def test_what_is_wrong_is_one_clear_line_and_no_traceback(
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "api", "ingest", "write", "simulate", "simulate data-server", "token"]
+    "command", ["", "serve", "api", "ingest", "write", "calculation", "simulate", "simulate data-server", "token"]
 )
 async def test_help_explains_each_command(tmp_path: Path, command: str) -> None:
     code, out, _ = await run(*command.split(), "--help", folder=tmp_path)

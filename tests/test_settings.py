@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datacosmos.errors import SettingsError
-from datacosmos.settings import Settings, load_settings, parse_duration
+from datacosmos.setting_types import parse_duration
+from datacosmos.settings import Settings, load_settings, to_environment
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def test_names_are_parted_by_commas_or_a_list_in_the_file(monkeypatch: pytest.Mo
 
 
 def test_sizes_are_bytes_or_carry_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings(config("queue_max_bytes = 4096")).queue_max_bytes == 4096
+    assert load_settings(config("queue_max_bytes = 4194304")).queue_max_bytes == 4194304
     monkeypatch.setenv("DATACOSMOS_QUEUE_MAX_BYTES", "2MiB")
     assert load_settings().queue_max_bytes == 2 * 1024 * 1024
 
@@ -155,9 +156,10 @@ def test_a_file_that_can_not_be_read_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["jwt_secret", "mongodb_url", "nats_url"])
 def test_a_secret_is_never_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sesame" not in refusal(config(f'{name} = ["sesame"]'))
-    monkeypatch.setenv(f"DATACOSMOS_{name.upper()}", "mongodb://me:sesame@host")
+    secret = f"{'nats' if name == 'nats_url' else 'mongodb'}://me:sesame@host"
+    monkeypatch.setenv(f"DATACOSMOS_{name.upper()}", secret)
     settings = load_settings()
-    assert getattr(settings, name).get_secret_value() == "mongodb://me:sesame@host"
+    assert getattr(settings, name).get_secret_value() == secret
     assert "sesame" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
@@ -173,3 +175,31 @@ def test_settings_can_not_be_changed() -> None:
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_another_process_can_be_given_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        config('cors_origins = ["a", "b"]\npublic_series = []\nopen_ingest = false'),
+        jwt_secret="sesame",
+        max_age=timedelta(days=4000, microseconds=1),
+        discard_retention="90ms",
+        queue_max_bytes="3GiB",
+        data_dir=Path("elsewhere"),
+    )
+    for name, value in to_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().model_dump() == settings.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *[("data_server_url", url) for url in ("http://", "http://[", "ftp://host", "garbage", "http://h:port")],
+        *[("nats_url", url) for url in ("garbage", "nats://u:sesame@[::1", "nats://h:abc", "http://h")],
+        *[("max_points", "true"), ("port", "true")],
+    ],
+)
+def test_what_can_be_no_address_or_number_is_refused_at_the_start(name: str, wrong: str) -> None:
+    said = refusal(config(f"{name} = {wrong}" if wrong == "true" else f'{name} = "{wrong}"'))
+    assert name in said
+    assert "sesame" not in said

@@ -90,8 +90,8 @@ def embedded(folder: Path) -> Settings:
 
 def test_the_embedded_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "data"
-    secret = load_secret(embedded(folder))
-    assert load_secret(embedded(folder)) == secret
+    secret = load_secret(embedded(folder), make=True)
+    assert load_secret(embedded(folder), make=True) == secret
     assert len(secret) >= 32
     assert [file.name for file in folder.iterdir()] == ["jwt_secret"]
     assert stat.S_IMODE((folder / "jwt_secret").stat().st_mode) == 0o600
@@ -102,7 +102,7 @@ def test_starts_at_the_same_time_agree_on_the_secret(tmp_path: Path) -> None:
 
     def start(_: int) -> str:
         started.wait()
-        return load_secret(embedded(tmp_path))
+        return load_secret(embedded(tmp_path), make=True)
 
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(start, range(8)))) == 1
@@ -110,7 +110,7 @@ def test_starts_at_the_same_time_agree_on_the_secret(tmp_path: Path) -> None:
 
 
 def test_a_given_secret_wins_over_the_file(tmp_path: Path) -> None:
-    load_secret(embedded(tmp_path))
+    load_secret(embedded(tmp_path), make=True)
     assert load_secret(Settings(data_dir=tmp_path, jwt_secret=SecretStr(SECRET))) == SECRET
 
 

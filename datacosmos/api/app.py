@@ -1,6 +1,7 @@
 """Puts the API together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -11,32 +12,46 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from datacosmos import __version__
 from datacosmos.api.access import Gate
 from datacosmos.api.graphql.http import graphql_routes
+from datacosmos.api.intake import Intake
 from datacosmos.api.media import HTML, JSON, negotiate
-from datacosmos.api.middleware import REQUEST_ID, Requests
-from datacosmos.api.rest.health import HealthCheck, Refresh, health_routes
+from datacosmos.api.rest.locations import locations_routes
+from datacosmos.api.rest.named import named_routes
 from datacosmos.api.rest.points import points_routes
-from datacosmos.api.rest.problems import handle_problems
+from datacosmos.api.rest.pushes import Door
+from datacosmos.api.rest.sensors import sensors_routes
+from datacosmos.api.rest.series import series_routes
+from datacosmos.calculation.client import Calculation
+from datacosmos.http.health import HealthCheck, Refresh, health_routes
+from datacosmos.http.middleware import REQUEST_ID, Requests
+from datacosmos.http.problems import handle_problems
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points
+from datacosmos.store.stores import Stores
 
-ABOUT = "Accepted points of the public series are open to anyone; other series and the discards need a token."
+ABOUT = "Accepted points of the public series are open to anyone; other series, discards and locations need a token."
 PLACES = {"graphql": "/graphql", "points": "/points", "docs": "/docs", "health": "/health", "metrics": "/metrics"}
 
 
 def create_app(
     settings: Settings,
     *,
-    points: Points,
+    stores: Stores,
+    calculation: Calculation,
+    intake: Intake,
     secret: str,
     health: Mapping[str, HealthCheck],
     refresh: Sequence[Refresh] = (),
 ) -> FastAPI:
     """The whole API. `health` names the parts to ask after; `refresh` updates gauges before a scrape."""
     gate = Gate(secret, frozenset(settings.public_series))
+    door = Door.of(settings, gate)
     app = FastAPIOffline(title="DataCosmos", version=__version__, description=ABOUT, redoc_url=None)
     app.add_api_route("/", _index, include_in_schema=False)
-    app.include_router(graphql_routes(settings, points, gate))
-    app.include_router(points_routes(points, gate))
+    app.include_router(graphql_routes(settings, stores, gate, intake))
+    app.include_router(points_routes(stores.points, gate))
+    app.include_router(locations_routes(stores.minutes, gate, open_to_all=settings.open_ingest))
+    app.include_router(series_routes(stores.series, calculation, door))
+    app.include_router(named_routes(stores.series, calculation, door))
+    app.include_router(sensors_routes(settings, replace(door, max_bytes=settings.sensors_max_bytes), intake.publish))
     app.include_router(health_routes(health, refresh))
     handle_problems(app)
     app.add_middleware(Requests)
@@ -44,9 +59,9 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
-            expose_headers=[REQUEST_ID],
+            allow_methods=["DELETE", "GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Encoding", "Content-Type", REQUEST_ID],
+            expose_headers=["Location", REQUEST_ID],
         )
     return app
 

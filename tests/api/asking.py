@@ -2,27 +2,37 @@
 
 # pyright: reportUnknownMemberType=false
 
+import asyncio
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import httpx
 import jwt
 import pytest
+from fastapi import FastAPI
 from playwright.async_api import Page, async_playwright
 from starlette.types import ASGIApp
 
 from datacosmos.api.app import create_app
+from datacosmos.api.intake import Intake
+from datacosmos.calculation.app import create_calculation_app
+from datacosmos.calculation.calculator import Calculator
+from datacosmos.calculation.client import Calculation
+from datacosmos.calculation.pool import Pool
 from datacosmos.domain.points import Point, Reading, Reason, Verdict
+from datacosmos.errors import QueueUnavailable
 from datacosmos.settings import Settings
 from datacosmos.store.connection import connect
-from datacosmos.store.points import Points
+from datacosmos.store.stores import Stores
 from datacosmos.tokens import Role, issue_token
 
+P = ParamSpec("P")
+T = TypeVar("T")
 SECRET = "the secret of these tests, long enough"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)
@@ -35,9 +45,9 @@ def point(time: datetime | None = NOON, *reasons: Reason, at: datetime = NOON, *
     return Point(id=next(IDS), reading=reading, verdict=Verdict(reasons), received_at=at)
 
 
-def token(role: Role, *, secret: str = SECRET, age: timedelta = timedelta(0)) -> str:
+def token(role: Role, *, subject: str = "ada", secret: str = SECRET, age: timedelta = timedelta(0)) -> str:
     issued_at = datetime.now(UTC) - age
-    return issue_token(secret, role=role, subject="ada", lifetime=timedelta(hours=1), now=issued_at)
+    return issue_token(secret, role=role, subject=subject, lifetime=timedelta(hours=1), now=issued_at)
 
 
 ADMIN, USER = token(Role.ADMIN), token(Role.USER)
@@ -46,6 +56,7 @@ INVALID = {
     "rubbish": "rubbish",
     "expired": token(Role.ADMIN, age=timedelta(hours=2)),
     "of another service": token(Role.ADMIN, secret="x" * 40),
+    "for calls between services": token(Role.SERVICE),
     "unsigned": jwt.encode(CLAIMS, None, algorithm="none"),
     "of another algorithm": jwt.encode(CLAIMS, SECRET * 2, algorithm="HS512"),
     "without expiry": jwt.encode({"sub": "ada", "role": "admin"}, SECRET, algorithm="HS256"),
@@ -55,6 +66,56 @@ INVALID = {
 
 def bearer(value: str | None) -> dict[str, str]:
     return {} if value is None else {"Authorization": f"Bearer {value}"}
+
+
+LOCATION: dict[str, Any] = {
+    "timestamp": "2017-01-01 13:05:12",
+    "lat": 40.701,
+    "long": -73.916,
+    "accuracy": 11.3000021,
+    "speed": 1.3999992,
+    "user_id": "ada",
+}
+
+
+async def put_location(client: httpx.AsyncClient, who: str | None = None, **changes: Any) -> httpx.Response:
+    return await client.put("/location", json=LOCATION | changes, headers=bearer(who))
+
+
+class InThread(Pool):
+    """A pool without processes: those take seconds to start."""
+
+    def __init__(self) -> None: ...
+
+    async def run(self, calculate: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(calculate, *args, **kwargs)
+
+
+def calculation_over(transport: httpx.AsyncBaseTransport) -> Calculation:
+    return Calculation(httpx.AsyncClient(transport=transport, base_url="http://calculation"), SECRET)
+
+
+async def no_queue(*_: Any) -> Any:
+    raise QueueUnavailable("this test has no queue")
+
+
+NO_QUEUE = Intake(no_queue, no_queue)
+
+
+def app_of(
+    settings: Settings, stores: Stores, calculation: Calculation | None = None, intake: Intake | None = None
+) -> FastAPI:
+    """The API, before a Calculation service that reads the same stores."""
+    calculator = Calculator(stores.series, InThread(), settings.forecast_max_points)
+    service = httpx.ASGITransport(create_calculation_app(calculator, secret=SECRET, health={}))
+    return create_app(
+        settings,
+        stores=stores,
+        calculation=calculation or calculation_over(service),
+        intake=intake or NO_QUEUE,
+        secret=SECRET,
+        health={},
+    )
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:
@@ -79,7 +140,7 @@ async def client_without_store(settings: Settings) -> AsyncGenerator[httpx.Async
     nowhere = "mongodb://127.0.0.1:1/?directConnection=true"
     async with (
         connect(nowhere, "away", timedelta(milliseconds=100)) as database,
-        client_of(create_app(settings, points=Points(database), secret=SECRET, health={})) as client,
+        client_of(app_of(settings, Stores.of(database))) as client,
     ):
         yield client
 

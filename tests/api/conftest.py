@@ -4,15 +4,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from datacosmos.api.app import create_app
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points
-from tests.api.asking import SECRET, client_of
+from datacosmos.store.stores import Stores
+from tests.api.asking import app_of, client_of
 
 
 @pytest.fixture
-def app(settings: Settings, points: Points) -> FastAPI:
-    return create_app(settings, points=points, secret=SECRET, health={})
+def app(settings: Settings, stores: Stores) -> FastAPI:
+    return app_of(settings, stores)
 
 
 @pytest.fixture

@@ -5,12 +5,26 @@ import pytest
 from fastapi import FastAPI
 from graphql import build_schema
 
-from datacosmos.api.app import create_app
 from datacosmos.api.graphql.schema import print_schema
 from datacosmos.domain.points import Reason
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points
-from tests.api.asking import ADMIN, INVALID, NOON, SECRET, USER, ask, bearer, client_of, code, point
+from datacosmos.store.points import Points, Window
+from datacosmos.store.stores import Stores
+from datacosmos.tokens import Role
+from tests.api.asking import (
+    ADMIN,
+    INVALID,
+    NOON,
+    USER,
+    app_of,
+    ask,
+    bearer,
+    client_of,
+    code,
+    point,
+    put_location,
+    token,
+)
 
 PRIVATE = "sensors"
 OF_POINTS = {
@@ -21,6 +35,11 @@ OF_DISCARDS = {
     "discards": "{ discards { id source raw } points { value } }",
     "discardsConnection": "{ discardsConnection { edges { node { id source raw } } } points { value } }",
 }
+OF_ADMINS = OF_DISCARDS | {"ingestion": "{ ingestion { source } points { value } }"}
+OF_ANY_TOKEN = {"sensorReadings": '{ sensorReadings(sensorId: "a") { time } points { value } }'}
+OF_ITS_SENDER = {"receipt"}  # tried in rest/test_sensors.py
+OF_A_USER = {"locations": "query($userId: String!) { locations(userId: $userId) { count } points { value } }"}
+BOB = token(Role.USER, subject="bob")
 NOBODY = [None, *INVALID.values()]
 NOBODIES = ["no token", *INVALID]
 
@@ -33,12 +52,16 @@ async def stored(points: Points) -> None:
 def test_each_field_of_the_query_is_tried_here() -> None:
     query = build_schema(print_schema()).query_type
     assert query is not None
-    assert set(query.fields) == OF_POINTS.keys() | OF_DISCARDS.keys()
+    known = OF_POINTS.keys() | OF_ADMINS.keys() | OF_ANY_TOKEN.keys() | OF_ITS_SENDER | OF_A_USER.keys()
+    assert set(query.fields) == known
     assert {name for name, field in query.fields.items() if "series" in field.args} == OF_POINTS.keys()
+    assert {name for name, field in query.fields.items() if "userId" in field.args} == OF_A_USER.keys()
 
 
 def test_each_route_is_tried_here_or_tells_no_points(app: FastAPI) -> None:
-    assert set(app.openapi()["paths"]) == {"/graphql", "/points", "/health", "/health/live", "/metrics"}
+    """Those of series are tried in rest/test_series.py, which looks for itself whether it has them all."""
+    paths = {path for path in app.openapi()["paths"] if not path.startswith(("/series", "/api"))}
+    assert paths == {"/graphql", "/points", "/location", "/sensors", "/health", "/health/live", "/metrics"}
 
 
 @pytest.mark.parametrize("field", OF_POINTS)
@@ -77,16 +100,26 @@ async def test_the_export_keeps_the_same_rule(client: httpx.AsyncClient, who: st
     assert [row["value"] for row in opened.json()] == [2.0]
 
 
-@pytest.mark.parametrize("field", OF_DISCARDS)
+@pytest.mark.parametrize("field", OF_ANY_TOKEN)
+@pytest.mark.parametrize("who", NOBODY, ids=NOBODIES)
+async def test_what_any_token_opens_is_null_without_one_while_a_sibling_answers(
+    client: httpx.AsyncClient, field: str, who: str | None
+) -> None:
+    answer = await ask(client, OF_ANY_TOKEN[field], who)
+    assert code(answer) == "UNAUTHENTICATED"
+    assert answer["data"] == {field: None, "points": [{"value": 1.0}]}
+
+
+@pytest.mark.parametrize("field", OF_ADMINS)
 @pytest.mark.parametrize(
     ("who", "expected"),
     [*((who, "UNAUTHENTICATED") for who in NOBODY), (USER, "FORBIDDEN")],
     ids=[*NOBODIES, "user"],
 )
-async def test_discards_are_null_for_all_but_administrators_while_a_sibling_answers(
+async def test_discards_and_the_ledger_are_null_for_all_but_administrators_while_a_sibling_answers(
     client: httpx.AsyncClient, field: str, who: str | None, expected: str
 ) -> None:
-    answer = await ask(client, OF_DISCARDS[field], who)
+    answer = await ask(client, OF_ADMINS[field], who)
     assert code(answer) == expected
     assert answer["errors"][0]["path"] == [field]
     assert answer["data"] == {field: None, "points": [{"value": 1.0}]}
@@ -97,6 +130,58 @@ async def test_an_administrator_sees_the_discards(client: httpx.AsyncClient, fie
     answer = await ask(client, OF_DISCARDS[field], ADMIN)
     assert "errors" not in answer
     assert "data_server" in str(answer["data"][field])
+
+
+@pytest.mark.parametrize("field", OF_A_USER)
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [*((who, "UNAUTHENTICATED") for who in NOBODY), (BOB, "FORBIDDEN")],
+    ids=[*NOBODIES, "another user"],
+)
+async def test_what_is_a_users_is_null_for_all_others_while_a_sibling_answers(
+    client: httpx.AsyncClient, field: str, who: str | None, expected: str
+) -> None:
+    for user in ("ada", "nobody", ""):
+        answer = await ask(client, OF_A_USER[field], who, userId=user)
+        assert code(answer) == expected
+        assert answer["errors"][0]["path"] == [field]
+        assert answer["data"] == {field: None, "points": [{"value": 1.0}]}
+
+
+@pytest.mark.parametrize("field", OF_A_USER)
+@pytest.mark.parametrize("who", [USER, ADMIN, token(Role.ADMIN, subject="bob")], ids=["user", "admin", "other admin"])
+async def test_a_user_and_an_administrator_see_what_is_the_users(
+    client: httpx.AsyncClient, field: str, who: str
+) -> None:
+    await put_location(client)
+    answer = await ask(client, OF_A_USER[field], who, userId="ada")
+    assert "errors" not in answer
+    assert answer["data"][field] == [{"count": 1}]
+
+
+@pytest.mark.parametrize("who", [*NOBODY, USER, BOB, ADMIN], ids=[*NOBODIES, "user", "another user", "admin"])
+async def test_anyone_pushes_a_location_while_ingest_is_open(client: httpx.AsyncClient, who: str | None) -> None:
+    assert (await put_location(client, who)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [*((who, 401) for who in NOBODY), (BOB, 403), (token(Role.ADMIN, subject="bob"), 403), (USER, 200), (ADMIN, 200)],
+    ids=[*NOBODIES, "another user", "another admin", "user", "admin"],
+)
+async def test_once_it_is_closed_only_who_the_location_is_of(
+    settings: Settings, stores: Stores, who: str | None, expected: int
+) -> None:
+    closed = settings.model_copy(update={"open_ingest": False})
+    async with client_of(app_of(closed, stores)) as client:
+        answer = await put_location(client, who)
+        assert answer.status_code == expected
+        if expected != 200:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "ada" not in answer.text
+            assert await stores.minutes.read("ada", Window(), limit=1) == []
+        if expected == 401:
+            assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_an_error_says_whether_a_token_expired_or_is_wrong(client: httpx.AsyncClient) -> None:
@@ -121,9 +206,9 @@ async def test_no_route_shows_a_discard_to_who_reads_points(client: httpx.AsyncC
     assert "3.0" not in str([export.text, *answers])
 
 
-async def test_which_series_are_public_is_a_setting(settings: Settings, points: Points) -> None:
+async def test_which_series_are_public_is_a_setting(settings: Settings, stores: Stores) -> None:
     opened = settings.model_copy(update={"public_series": [PRIVATE]})
-    async with client_of(create_app(opened, points=points, secret=SECRET, health={})) as client:
+    async with client_of(app_of(opened, stores)) as client:
         answer = await ask(client, OF_POINTS["points"], series=PRIVATE)
         assert answer["data"] == {"points": [{"value": 2.0}]}
         assert code(await ask(client, "{ points { value } }")) == "UNAUTHENTICATED"

@@ -1,5 +1,6 @@
 import re
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,19 +12,19 @@ from starlette.types import Message
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from datacosmos.api.app import create_app
 from datacosmos.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.connection import Database
 from datacosmos.store.points import Points
-from tests.api.asking import SECRET, browser_page, client_of
+from datacosmos.store.stores import Stores
+from tests.api.asking import app_of, browser_page, client_of
 
 PAGE = "https://dashboard.example"
 
 
-def client_for(settings: Settings, points: Points, *origins: str) -> httpx.AsyncClient:
+def client_for(settings: Settings, stores: Stores, *origins: str) -> httpx.AsyncClient:
     allowing = settings.model_copy(update={"cors_origins": list(origins)})
-    return client_of(create_app(allowing, points=points, secret=SECRET, health={}))
+    return client_of(app_of(allowing, stores))
 
 
 async def test_the_root_leads_a_browser_to_the_playground_and_a_program_to_the_routes(
@@ -66,10 +67,11 @@ class Failing(Points):
 
 
 async def test_an_unexpected_failure_is_masked_and_logged_under_the_request_id(
-    settings: Settings, database: Database
+    settings: Settings, database: Database, stores: Stores
 ) -> None:
+    failing = replace(stores, points=Failing(database))
     with capture_logs(processors=[merge_contextvars]) as logged:
-        answer = await client_for(settings, Failing(database)).get("/points", headers={"X-Request-ID": "trace-7"})
+        answer = await client_for(settings, failing).get("/points", headers={"X-Request-ID": "trace-7"})
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] == "trace-7"
@@ -99,8 +101,8 @@ async def test_no_other_origin_is_allowed_by_default(client: httpx.AsyncClient) 
     assert "access-control-allow-origin" not in (await client.get("/points", headers={"Origin": PAGE})).headers
 
 
-async def test_a_named_origin_may_ask_and_its_browser_may_ask_first(settings: Settings, points: Points) -> None:
-    async with client_for(settings, points, PAGE) as client:
+async def test_a_named_origin_may_ask_and_its_browser_may_ask_first(settings: Settings, stores: Stores) -> None:
+    async with client_for(settings, stores, PAGE) as client:
         wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
         before = await client.options("/graphql", headers={"Origin": PAGE, **wish})
         assert before.status_code == 200
@@ -108,7 +110,7 @@ async def test_a_named_origin_may_ask_and_its_browser_may_ask_first(settings: Se
         assert "authorization" in before.headers["access-control-allow-headers"].lower()
         answer = await client.post("/graphql", json={"query": "{ __typename }"}, headers={"Origin": PAGE})
         assert answer.headers["access-control-allow-origin"] == PAGE
-        assert answer.headers["access-control-expose-headers"] == "X-Request-ID"
+        assert answer.headers["access-control-expose-headers"] == "Location, X-Request-ID"
         other = await client.options("/graphql", headers={"Origin": "https://other.example", **wish})
         assert other.status_code == 400
         assert "access-control-allow-origin" not in other.headers

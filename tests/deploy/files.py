@@ -28,6 +28,15 @@ def variables() -> Iterator[tuple[str, str, str]]:
     yield from VARIABLE.findall((ROOT / "docker-compose.yml").read_text())
 
 
+NEEDS = {
+    "api": {"mongodb_url", "nats_url", "jwt_secret"},
+    "calculation": {"mongodb_url", "jwt_secret"},
+    "ingest": {"nats_url"},
+    "write": {"mongodb_url", "nats_url"},
+}
+"""The secrets that each program is given: those it needs, and no others."""
+
+
 def interpolated(text: str, values: Mapping[str, str]) -> str:
     """As compose does it: the value, or the default where there is none."""
     return VARIABLE.sub(lambda found: values.get(found[1], found[3] or ""), text).replace("$$", "$")

@@ -11,7 +11,7 @@ from pymongo.uri_parser import parse_uri
 
 from datacosmos.settings import Settings
 from tests.deploy.balancer import NGINX
-from tests.deploy.files import ROOT, SETTINGS, compose, environment, image_environment, secret, variables
+from tests.deploy.files import NEEDS, ROOT, SETTINGS, compose, environment, image_environment, secret, variables
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("datacosmos:")}
@@ -53,11 +53,15 @@ def test_every_setting_that_is_given_exists() -> None:
 def test_each_service_starts_with_settings_that_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(name, monkeypatch)
     assert settings.host == "0.0.0.0"
-    if name != "data-server":
+    given = {secret for secret in ("mongodb_url", "nats_url", "jwt_secret") if getattr(settings, secret)}
+    assert given == NEEDS.get(name, set())
+    if settings.mongodb_url:
         mongodb = parse_uri(secret(settings, "mongodb_url"))
         assert mongodb["nodelist"] == [("mongo", 27017)]
         assert mongodb["password"] == FILLED["MONGODB_PASSWORD"]
+    if settings.nats_url:
         assert secret(settings, "nats_url") == f"nats://datacosmos:{FILLED['NATS_PASSWORD']}@nats:4222"
+    if settings.jwt_secret:
         assert secret(settings, "jwt_secret") == FILLED["DATACOSMOS_JWT_SECRET"]
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from datacosmos.settings import Settings
-from tests.deploy.files import KUBERNETES, SECRETS, SETTINGS, manifests, of_kind, parse_env
+from tests.deploy.files import KUBERNETES, NEEDS, SECRETS, SETTINGS, manifests, of_kind, parse_env
 
 DEPLOYMENTS = of_kind("Deployment")
 KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
@@ -39,8 +39,9 @@ def test_no_secret_is_here_but_by_reference() -> None:
     assert not CONFIG.keys() & SECRETS
     for name in DEPLOYMENTS:
         sources = {variable["name"]: variable.get("valueFrom") for variable in container(name)["env"]}
-        assert sources.keys() & SECRETS == SECRETS
-        assert all(sources[secret]["secretKeyRef"]["name"] == "datacosmos" for secret in SECRETS)
+        needed = {f"DATACOSMOS_{secret.upper()}" for secret in NEEDS[name]}
+        assert sources.keys() & SECRETS == needed
+        assert all(sources[secret]["secretKeyRef"]["name"] == "datacosmos" for secret in needed)
 
 
 def test_the_readme_makes_the_secret_with_every_key_that_is_asked_for() -> None:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import strawberry
 
 from datacosmos.api.access import Access
-from datacosmos.store.points import Points
+from datacosmos.api.intake import Intake
+from datacosmos.store.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    points: Points
+    stores: Stores
     access: Access
+    intake: Intake
     max_points: int
     request_id: str
 

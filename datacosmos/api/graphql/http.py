@@ -23,9 +23,11 @@ from datacosmos.api.graphql.context import Context
 from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
 from datacosmos.api.graphql.errors import present_error
 from datacosmos.api.graphql.schema import create_schema
+from datacosmos.api.intake import Intake
 from datacosmos.api.media import GRAPHQL, HTML, JSON, negotiate
+from datacosmos.http.bodies import BodyTooLarge, read_body
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points
+from datacosmos.store.stores import Stores
 
 PLAYGROUND = Path(__file__).parent / "playground"
 STATIC = "graphene_django_graphiql_static"  # a package that carries GraphiQL's files; its Django part is not used
@@ -58,11 +60,12 @@ class Refused(Exception):
 class Endpoint:
     """Reads a request, has it executed, and says how it went."""
 
-    def __init__(self, settings: Settings, points: Points, gate: Gate) -> None:
+    def __init__(self, settings: Settings, stores: Stores, gate: Gate, intake: Intake) -> None:
         self._schema = create_schema(settings)
         self._settings = settings
-        self._points = points
+        self._stores = stores
         self._gate = gate
+        self._intake = intake
 
     async def get(self, request: Request) -> Response:
         """Executes the query of the URL; a browser gets the playground."""
@@ -90,12 +93,16 @@ class Endpoint:
             return _read_url(request)
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
             raise Refused(415, f"Content-Type must be {JSON}")
-        return _decode(await read_body(request, self._settings.max_request_bytes))
+        try:
+            return _decode(await read_body(request, self._settings.max_request_bytes))
+        except BodyTooLarge as error:
+            raise Refused(413, str(error), "REQUEST_TOO_LARGE") from None
 
     async def _execute(self, request: Request, ask: Ask) -> ExecutionResult:
         context = Context(
-            points=self._points,
+            stores=self._stores,
             access=self._gate.admit(request.headers),
+            intake=self._intake,
             max_points=self._settings.max_points,
             request_id=request.state.request_id,
         )
@@ -113,9 +120,9 @@ class Endpoint:
             return ExecutionResult(None, [GraphQLError(error.as_http_error_reason())])
 
 
-def graphql_routes(settings: Settings, points: Points, gate: Gate) -> APIRouter:
+def graphql_routes(settings: Settings, stores: Stores, gate: Gate, intake: Intake) -> APIRouter:
     router = APIRouter(tags=["graphql"])
-    endpoint = Endpoint(settings, points, gate)
+    endpoint = Endpoint(settings, stores, gate, intake)
     add = partial(
         router.add_api_route,
         "/graphql",
@@ -130,19 +137,6 @@ def graphql_routes(settings: Settings, points: Points, gate: Gate) -> APIRouter:
     files = StaticFiles(directory=PLAYGROUND, packages=[(STATIC, f"static/{STATIC}")])
     router.mount("/graphql/static", files)
     return router
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, of which no more than the limit is ever held. Raises Refused for a larger one."""
-    body = bytearray()
-    too_large = Refused(413, f"the body is larger than {limit} bytes", "REQUEST_TOO_LARGE")
-    if int(request.headers.get("content-length", 0)) > limit:
-        raise too_large
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
 
 
 async def _refuse_method() -> None:

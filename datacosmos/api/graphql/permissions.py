@@ -15,6 +15,19 @@ class IsAdmin(BasePermission):
         return True
 
 
+class IsOwner(BasePermission):
+    """Raises Unauthenticated or Forbidden itself, as above."""
+
+    def has_permission(self, source: object, info: Info, *, user_id: str, **kwargs: Any) -> bool:  # noqa: ARG002
+        info.context.access.require_owner(user_id)
+        return True
+
+
 def admins_only() -> PermissionExtension:
     """An extension for each field it guards; it leaves no directive in the schema."""
     return PermissionExtension([IsAdmin()], use_directives=False)
+
+
+def owner_only() -> PermissionExtension:
+    """The same for a field of a user: its argument user_id says whose."""
+    return PermissionExtension([IsOwner()], use_directives=False)

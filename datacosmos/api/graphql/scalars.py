@@ -1,6 +1,7 @@
-"""The scalar DateTime."""
+"""The scalars DateTime and BigInt."""
 
 from datetime import datetime
+from typing import NewType
 
 import strawberry
 from graphql import GraphQLError
@@ -21,3 +22,6 @@ DATE_TIME = strawberry.scalar(
     serialize=format_time,
     parse_value=_read,
 )
+
+BigInt = NewType("BigInt", int)
+BIG_INT = strawberry.scalar(name="BigInt", description="A whole number that 32 bits may not hold.", serialize=int)

@@ -1,6 +1,7 @@
 """The questions that can be asked."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
@@ -12,16 +13,29 @@ from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, decode_cursor
 from datacosmos.api.graphql.errors import log_error
 from datacosmos.api.graphql.limits import limit_extensions
-from datacosmos.api.graphql.permissions import admins_only
-from datacosmos.api.graphql.scalars import DATE_TIME
-from datacosmos.api.graphql.types import Connection, Discard, Point, connect
+from datacosmos.api.graphql.permissions import admins_only, owner_only
+from datacosmos.api.graphql.scalars import BIG_INT, DATE_TIME, BigInt
+from datacosmos.api.graphql.types import (
+    Connection,
+    Discard,
+    LocationMinute,
+    Point,
+    Receipt,
+    SensorReading,
+    SourceLedger,
+    connect,
+)
 from datacosmos.api.times import make_window
 from datacosmos.domain.points import Reason
 from datacosmos.errors import InvalidPage, TooManyPoints
 from datacosmos.settings import Settings
 from datacosmos.sources.data_server import SERIES
+from datacosmos.sources.sensors import series_of
 
+# Strawberry's permissions take an argument called source for their own.
+Source = Annotated[str | None, strawberry.argument(name="source")]
 POINTS_PAGE, DISCARDS_PAGE = 1000, 100
+CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, BigInt: BIG_INT})
 
 
 @strawberry.type
@@ -36,7 +50,7 @@ class Query:
         context = info.context
         context.access.require_series(series)
         window = make_window(start or None, end or None)
-        found = await context.points.accepted(series, window, limit=context.max_points + 1)
+        found = await context.stores.points.accepted(series, window, limit=context.max_points + 1)
         _refuse_more_than(context.max_points, len(found), "pointsConnection, or GET /points")
         return [Point.of(point) for point in found]
 
@@ -55,7 +69,7 @@ class Query:
         window = make_window(start or None, end or None)
         size = page_size(first, POINTS_PAGE, context.max_points)
         position = None if after is UNSET or after is None else decode_cursor(Kind.POINTS, after)
-        found = await context.points.accepted(series, window, limit=size + 1, after=position)
+        found = await context.stores.points.accepted(series, window, limit=size + 1, after=position)
         return connect(found, size, Kind.POINTS, Point.of, has_previous=position is not None)
 
     @strawberry.field(
@@ -67,12 +81,14 @@ class Query:
         self,
         info: Info,
         reason: Reason | None = UNSET,
+        origin: Source = UNSET,
         start: datetime | None = UNSET,
         end: datetime | None = UNSET,
     ) -> list[Discard] | None:
         context = info.context
         window = make_window(start or None, end or None)
-        found = await context.points.discards(reason or None, window, limit=context.max_points + 1)
+        limit = context.max_points + 1
+        found = await context.stores.points.discards(reason or None, window, limit=limit, source=origin or None)
         _refuse_more_than(context.max_points, len(found), "discardsConnection")
         return [Discard.of(point) for point in found]
 
@@ -81,6 +97,7 @@ class Query:
         self,
         info: Info,
         reason: Reason | None = UNSET,
+        origin: Source = UNSET,
         start: datetime | None = UNSET,
         end: datetime | None = UNSET,
         first: int = DISCARDS_PAGE,
@@ -90,8 +107,53 @@ class Query:
         window = make_window(start or None, end or None)
         size = page_size(first, DISCARDS_PAGE, context.max_points)
         position = None if after is UNSET or after is None else decode_cursor(Kind.DISCARDS, after)
-        found = await context.points.discards(reason or None, window, limit=size + 1, after=position)
+        found = await context.stores.points.discards(
+            reason or None, window, limit=size + 1, after=position, source=origin or None
+        )
         return connect(found, size, Kind.DISCARDS, Discard.of, has_previous=position is not None)
+
+    @strawberry.field(
+        description="A user's minutes, for that user and administrators, ascending; start and end are inclusive and "
+        "mean when the minute begins.",
+        extensions=[owner_only()],
+    )
+    async def locations(
+        self, info: Info, user_id: str, start: datetime | None = UNSET, end: datetime | None = UNSET
+    ) -> list[LocationMinute] | None:
+        context = info.context
+        window = make_window(start or None, end or None)
+        found = await context.stores.minutes.read(user_id, window, limit=context.max_points + 1)
+        _refuse_more_than(context.max_points, len(found))
+        return [LocationMinute.of(minute) for minute in found]
+
+    @strawberry.field(
+        description="Accepted readings of a sensor, for any valid token, by time; start and end are inclusive."
+    )
+    async def sensor_readings(
+        self, info: Info, sensor_id: str, start: datetime | None = UNSET, end: datetime | None = UNSET
+    ) -> list[SensorReading] | None:
+        context = info.context
+        context.access.require_caller()
+        window = make_window(start or None, end or None)
+        found = await context.stores.points.accepted(series_of(sensor_id), window, limit=context.max_points + 1)
+        _refuse_more_than(context.max_points, len(found), "pointsConnection")
+        return [SensorReading.of(sensor_id, point) for point in found]
+
+    @strawberry.field(
+        description="What became of one delivery, for whoever sent it and administrators; null until it is written."
+    )
+    async def receipt(self, info: Info, delivery_id: strawberry.ID) -> Receipt | None:
+        found = await info.context.stores.receipts.get(delivery_id)
+        if found is None or not info.context.access.may_see_receipt_of(found.sender):
+            return None
+        return Receipt.of(found)
+
+    @strawberry.field(
+        description="What became of all that was received, source by source, for administrators.",
+        extensions=[admins_only()],
+    )
+    async def ingestion(self, info: Info) -> list[SourceLedger] | None:
+        return [SourceLedger.of(ledger) for ledger in await info.context.intake.ledgers()]
 
 
 class Schema(strawberry.Schema):
@@ -109,14 +171,14 @@ class Schema(strawberry.Schema):
 def create_schema(settings: Settings) -> Schema:
     return Schema(
         query=Query,
-        config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
+        config=CONFIG,
         extensions=limit_extensions(settings),
     )
 
 
 def print_schema() -> str:
     """The SDL, the same for all settings."""
-    return Schema(query=Query, config=StrawberryConfig(scalar_map={datetime: DATE_TIME})).as_str() + "\n"
+    return Schema(query=Query, config=CONFIG).as_str() + "\n"
 
 
 def page_size(first: int, default: int, max_points: int) -> int:
@@ -128,9 +190,9 @@ def page_size(first: int, default: int, max_points: int) -> int:
     raise InvalidPage(f"first is {first}; a page holds 1 to {max_points}")
 
 
-def _refuse_more_than(max_points: int, found: int, elsewhere: str) -> None:
+def _refuse_more_than(max_points: int, found: int, elsewhere: str = "") -> None:
     if found > max_points:
         raise TooManyPoints(
-            f"more than {max_points} are in this range, which is the limit of a plain list; "
-            f"narrow start and end, or use {elsewhere}"
+            f"more than {max_points} are in this range, which is the limit of a plain list; narrow start and end"
+            + (f", or use {elsewhere}" if elsewhere else "")
         )

@@ -1,7 +1,8 @@
 """The types of the schema, and how the domain's records become them."""
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
@@ -9,7 +10,10 @@ import strawberry
 from strawberry.relay import PageInfo
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
+from datacosmos.api.graphql.scalars import BigInt
+from datacosmos.domain import ledger as ledgers
 from datacosmos.domain import points as domain
+from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
 from datacosmos.store.points import Position
 
@@ -50,6 +54,8 @@ class Discard:
     reason: Reason = strawberry.field(description="The first of the reasons, by precedence.")
     reasons: list[Reason]
     received_at: datetime
+    faults: list[str] = strawberry.field(description="What was wrong with a malformed one.")
+    duplicate_of: strawberry.ID | None = strawberry.field(description="The accepted point that a duplicate repeats.")
     payload: strawberry.Private[bytes]
 
     @strawberry.field(description="The payload as text; null where it is not UTF-8.")
@@ -78,8 +84,105 @@ class Discard:
             reason=verdict.reason,
             reasons=list(verdict.reasons),
             received_at=point.received_at,
+            faults=list(reading.faults),
+            duplicate_of=None if point.duplicate_of is None else strawberry.ID(point.duplicate_of),
             payload=reading.raw,
         )
+
+
+@strawberry.type(description="An accepted reading of a sensor.")
+class SensorReading:
+    sensor_id: str
+    time: datetime
+    temperature_c: float
+    temperature_f: float = strawberry.field(description="As it was sent.")
+
+    @classmethod
+    def of(cls, sensor_id: str, point: domain.Point) -> Self:
+        reading = point.reading
+        if reading.time is None or reading.value is None or reading.sent_value is None:
+            raise ValueError(f"the accepted point {point.id} is incomplete")
+        return cls(
+            sensor_id=sensor_id, time=reading.time, temperature_c=reading.value, temperature_f=reading.sent_value
+        )
+
+
+@strawberry.type
+class ReasonCount:
+    reason: Reason
+    count: BigInt
+
+    @classmethod
+    def all(cls, counts: Mapping[Reason, int]) -> list[Self]:
+        return [cls(reason=reason, count=BigInt(n)) for reason, n in counts.items()]
+
+
+@strawberry.type(description="What became of one delivery.")
+class Receipt:
+    delivery_id: strawberry.ID
+    source: str
+    received_at: datetime
+    readings: int
+    accepted: int
+    discarded: int
+    discarded_by_reason: list[ReasonCount]
+
+    @classmethod
+    def of(cls, receipt: domain.Receipt) -> Self:
+        return cls(
+            delivery_id=strawberry.ID(receipt.delivery_id),
+            source=receipt.source,
+            received_at=receipt.received_at,
+            readings=receipt.readings,
+            accepted=receipt.accepted,
+            discarded=sum(receipt.discarded.values()),
+            discarded_by_reason=ReasonCount.all(receipt.discarded),
+        )
+
+
+@strawberry.type(
+    description="Readings of one source: received = accepted + discarded + inFlight + deadLettered. `messages` are the "
+    "deliveries they came in; over all sources they add up to the messages ever put on the queue."
+)
+class SourceLedger:
+    source: str
+    messages: BigInt
+    received: BigInt
+    accepted: BigInt
+    discarded: BigInt
+    discarded_by_reason: list[ReasonCount]
+    in_flight: BigInt
+    dead_lettered: BigInt
+    oldest_in_flight: datetime | None
+
+    @classmethod
+    def of(cls, ledger: ledgers.SourceLedger) -> Self:
+        return cls(
+            source=ledger.source,
+            messages=BigInt(ledger.messages),
+            received=BigInt(ledger.received),
+            accepted=BigInt(ledger.accepted),
+            discarded=BigInt(sum(ledger.discarded.values())),
+            discarded_by_reason=ReasonCount.all(ledger.discarded),
+            in_flight=BigInt(ledger.in_flight),
+            dead_lettered=BigInt(ledger.dead_lettered),
+            oldest_in_flight=ledger.oldest_in_flight,
+        )
+
+
+@strawberry.type(description="The simple averages of a user's locations over one minute.")
+class LocationMinute:
+    minute: datetime
+    lat: float = strawberry.field(description="Degrees.")
+    long: float = strawberry.field(description="Degrees.")
+    accuracy: float = strawberry.field(description="Metres.")
+    speed: float | None = strawberry.field(description="Metres a second; null where it was unknown throughout.")
+    count: int = strawberry.field(description="Locations that count in the averages.")
+    duplicates: int = strawberry.field(description="Locations turned away as duplicates of those.")
+
+    @classmethod
+    def of(cls, minute: Minute) -> Self:
+        return cls(**asdict(minute))
 
 
 @strawberry.type

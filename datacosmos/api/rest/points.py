@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request, Security
 from starlette.responses import StreamingResponse
 
 from datacosmos.api.access import BEARER, Gate
-from datacosmos.api.rest.problems import InvalidParameters, described
 from datacosmos.api.times import make_window, parse_time
+from datacosmos.http.problems import InvalidParameters, described
 from datacosmos.sources.data_server import SERIES
 from datacosmos.store.points import Points
 

@@ -6,10 +6,10 @@ import httpx
 import orjson
 import pytest
 
-from datacosmos.api.app import create_app
 from datacosmos.settings import Settings
 from datacosmos.store.points import Points
-from tests.api.asking import GRAPHQL_RESPONSE, SECRET, client_of, client_without_store, point
+from datacosmos.store.stores import Stores
+from tests.api.asking import GRAPHQL_RESPONSE, app_of, client_of, client_without_store, point
 
 JSON = "application/json"
 TYPENAME = "{ __typename }"
@@ -157,11 +157,11 @@ async def test_another_method_is_told_which_there_are(client: httpx.AsyncClient,
     assert answer.headers["allow"] == "GET, POST"
 
 
-async def test_a_body_up_to_the_limit_is_read_and_a_larger_one_refused(settings: Settings, points: Points) -> None:
+async def test_a_body_up_to_the_limit_is_read_and_a_larger_one_refused(settings: Settings, stores: Stores) -> None:
     body = orjson.dumps({"query": TYPENAME})
     for limit, status in ((len(body), 200), (len(body) - 1, 413)):
         small = settings.model_copy(update={"max_request_bytes": limit})
-        async with client_of(create_app(small, points=points, secret=SECRET, health={})) as client:
+        async with client_of(app_of(small, stores)) as client:
             answer = await client.post("/graphql", content=body, headers={"Content-Type": JSON})
             assert answer.status_code == status
     assert f"larger than {len(body) - 1} bytes" in answer.json()["errors"][0]["message"]

@@ -5,17 +5,16 @@ import httpx
 import pytest
 from graphql import get_introspection_query, parse
 
-from datacosmos.api.app import create_app
 from datacosmos.api.graphql.limits import Extent, measure
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points
-from tests.api.asking import SECRET, ask, client_of
+from datacosmos.store.stores import Stores
+from tests.api.asking import app_of, ask, client_of
 
 DEEP = "{ pointsConnection { edges { node { time } } } }"  # four levels
 
 
-def client_with(settings: Settings, points: Points, **changes: Any) -> httpx.AsyncClient:
-    return client_of(create_app(settings.model_copy(update=changes), points=points, secret=SECRET, health={}))
+def client_with(settings: Settings, stores: Stores, **changes: Any) -> httpx.AsyncClient:
+    return client_of(app_of(settings.model_copy(update=changes), stores))
 
 
 async def message(client: httpx.AsyncClient, query: str) -> str:
@@ -43,10 +42,10 @@ def test_an_extent_counts_levels_and_aliases_with_fragments_spread_out(query: st
     assert measure(parse(query)) == expected
 
 
-async def test_a_query_may_nest_so_deep_and_no_deeper(settings: Settings, points: Points) -> None:
-    async with client_with(settings, points, max_query_depth=4) as client:
+async def test_a_query_may_nest_so_deep_and_no_deeper(settings: Settings, stores: Stores) -> None:
+    async with client_with(settings, stores, max_query_depth=4) as client:
         assert "errors" not in await ask(client, DEEP)
-    async with client_with(settings, points, max_query_depth=3) as client:
+    async with client_with(settings, stores, max_query_depth=3) as client:
         assert await message(client, DEEP) == "the query is 4 levels deep; 3 are allowed"
 
 
@@ -56,8 +55,8 @@ async def test_a_query_may_have_so_many_aliases_and_no_more(client: httpx.AsyncC
     assert await message(client, "{" + " ".join(aliases) + "}") == "the query has 16 aliases; 15 are allowed"
 
 
-async def test_a_query_may_have_so_many_tokens_and_no_more(settings: Settings, points: Points) -> None:
-    async with client_with(settings, points, max_query_tokens=5) as client:
+async def test_a_query_may_have_so_many_tokens_and_no_more(settings: Settings, stores: Stores) -> None:
+    async with client_with(settings, stores, max_query_tokens=5) as client:
         assert "errors" not in await ask(client, "{ __typename __typename __typename }")
         assert "more than 5 tokens" in await message(client, "{ __typename __typename __typename __typename }")
 

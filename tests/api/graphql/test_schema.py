@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,13 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from datacosmos.api.app import create_app
 from datacosmos.api.graphql.schema import print_schema
 from datacosmos.domain.points import Point, Reason
 from datacosmos.settings import Settings
 from datacosmos.store.connection import Database
 from datacosmos.store.points import Points
-from tests.api.asking import ADMIN, NOON, SECOND, SECRET, ask, client_of, client_without_store, code, point
+from datacosmos.store.stores import Stores
+from tests.api.asking import ADMIN, NOON, SECOND, app_of, ask, client_of, client_without_store, code, point
 
 PAGE = """
 query($first: Int!, $after: String) {
@@ -27,8 +28,8 @@ DISCARDS_PAGE = PAGE.replace("pointsConnection", "discardsConnection").replace("
 VALUES = "query($start: DateTime, $end: DateTime) { points(start: $start, end: $end) { value } }"
 
 
-def client_with(settings: Settings, points: Points, **changes: Any) -> httpx.AsyncClient:
-    return client_of(create_app(settings.model_copy(update=changes), points=points, secret=SECRET, health={}))
+def client_with(settings: Settings, stores: Stores, **changes: Any) -> httpx.AsyncClient:
+    return client_of(app_of(settings.model_copy(update=changes), stores))
 
 
 def values(answer: dict[str, Any]) -> list[float]:
@@ -129,12 +130,14 @@ async def test_discards_are_chosen_by_any_reason_and_by_receipt(client: httpx.As
     assert await ids('(end: "2024-03-28T12:00:00Z")') == [both.id]
 
 
-async def test_a_plain_list_is_never_cut_short(settings: Settings, points: Points) -> None:
-    await points.add([point(NOON + i * SECOND, *reasons) for i in range(3) for reasons in ((), (Reason.SYSTEM,))])
-    async with client_with(settings, points, max_points=3) as client:
+async def test_a_plain_list_is_never_cut_short(settings: Settings, stores: Stores) -> None:
+    await stores.points.add(
+        [point(NOON + i * SECOND, *reasons) for i in range(3) for reasons in ((), (Reason.SYSTEM,))]
+    )
+    async with client_with(settings, stores, max_points=3) as client:
         assert len((await ask(client, "{ points { value } }"))["data"]["points"]) == 3
         assert len((await ask(client, "{ discards { id } }", ADMIN))["data"]["discards"]) == 3
-    async with client_with(settings, points, max_points=2) as client:
+    async with client_with(settings, stores, max_points=2) as client:
         many = await ask(client, "{ points { value } }")
         assert code(many) == "TOO_MANY_POINTS"
         message = many["errors"][0]["message"]
@@ -210,10 +213,10 @@ async def test_a_page_holds_from_one_to_the_limit(client: httpx.AsyncClient, fir
 
 
 async def test_the_largest_page_is_allowed_and_the_default_yields_to_a_small_limit(
-    settings: Settings, points: Points
+    settings: Settings, stores: Stores
 ) -> None:
-    await points.add([point(NOON + i * SECOND) for i in range(5)])
-    async with client_with(settings, points, max_points=3) as client:
+    await stores.points.add([point(NOON + i * SECOND) for i in range(5)])
+    async with client_with(settings, stores, max_points=3) as client:
         by_default = await ask(client, "{ pointsConnection { edges { cursor } pageInfo { hasNextPage } } }")
         assert len(by_default["data"]["pointsConnection"]["edges"]) == 3
         assert by_default["data"]["pointsConnection"]["pageInfo"]["hasNextPage"]
@@ -237,10 +240,10 @@ class Failing(Points):
 
 
 async def test_an_unexpected_error_is_masked_logged_and_carries_the_request_id(
-    settings: Settings, database: Database
+    settings: Settings, database: Database, stores: Stores
 ) -> None:
     with capture_logs(processors=[merge_contextvars]) as logged:
-        client = client_with(settings, Failing(database))
+        client = client_with(settings, replace(stores, points=Failing(database)))
         answer = await client.post(
             "/graphql", json={"query": "{ points { value } }"}, headers={"X-Request-ID": "trace-7"}
         )

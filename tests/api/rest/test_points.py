@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,14 +8,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from datacosmos.api.app import create_app
 from datacosmos.domain.points import Reason
 from datacosmos.errors import StoreUnavailable
 from datacosmos.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.connection import Database
 from datacosmos.store.points import Points
-from tests.api.asking import NOON, SECOND, SECRET, client_of, client_without_store, point
+from datacosmos.store.stores import Stores
+from tests.api.asking import NOON, SECOND, app_of, client_of, client_without_store, point
 
 
 async def test_the_points_of_a_range_are_one_array_by_time(client: httpx.AsyncClient, points: Points) -> None:
@@ -74,8 +75,11 @@ class Interrupted(Points):
         raise StoreUnavailable("MongoDB is away")
 
 
-async def test_a_failure_in_mid_stream_breaks_the_transfer_off(settings: Settings, database: Database) -> None:
-    app = create_app(settings, points=Interrupted(database), secret=SECRET, health={})
+async def test_a_failure_in_mid_stream_breaks_the_transfer_off(
+    settings: Settings, database: Database, stores: Stores
+) -> None:
+    broken = replace(stores, points=Interrupted(database))
+    app = app_of(settings, broken)
     received = b""
     async with serving(app, settings, host="127.0.0.1", port=0) as address, httpx.AsyncClient() as client:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -102,9 +106,9 @@ class Endless(Points):
             self.left.set()
 
 
-async def test_an_export_ends_when_its_client_leaves(settings: Settings, database: Database) -> None:
+async def test_an_export_ends_when_its_client_leaves(settings: Settings, database: Database, stores: Stores) -> None:
     points = Endless(database)
-    app = create_app(settings, points=points, secret=SECRET, health={})
+    app = app_of(settings, replace(stores, points=points))
     async with serving(app, settings, host="127.0.0.1", port=0) as address, httpx.AsyncClient() as client:
         async with client.stream("GET", f"{address}/points") as answer:
             await anext(answer.aiter_bytes())
@@ -118,4 +122,4 @@ async def test_the_documentation_tells_the_real_status_codes(app: FastAPI) -> No
     answers = document["paths"]["/points"]["get"]["responses"]
     assert answers.keys() == {"200", "400", "401", "503", "default"}
     assert "application/problem+json" in answers["400"]["content"]
-    assert "422" not in str(document)
+    assert [path for path, routes in document["paths"].items() if "'422'" in str(routes)] == ["/series/{id}/forecast"]

@@ -1,0 +1,81 @@
+"""PUT /location: one location of a phone, folded into its user's minute before it is answered."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from datacosmos.api.access import BEARER, Gate
+from datacosmos.domain.minutes import CAPACITY, Folded
+from datacosmos.http.bodies import read_body
+from datacosmos.http.problems import described, problem
+from datacosmos.sources.locations import MAX_USER_ID, parse
+from datacosmos.store.minutes import Minutes
+
+MAX_BYTES = 16 * 1024
+FULL = f"a minute holds {CAPACITY} locations of a user, and this one is full; the location is not counted"
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "timestamp": {
+        "type": "string",
+        "description": "Local time at lat and long, or with an offset or Z; a space or T; at most microseconds.",
+    },
+    "lat": {"type": "number", "minimum": -90, "maximum": 90, "description": "Degrees."},
+    "long": {"type": "number", "minimum": -180, "maximum": 180, "description": "Degrees."},
+    "accuracy": {"type": "number", "minimum": 0, "description": "Metres."},
+    "speed": {
+        "anyOf": [{"type": "number", "minimum": 0}, {"const": -1}],
+        "description": "Metres a second; -1 for unknown.",
+    },
+    "user_id": {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID},
+}
+EXAMPLE = {
+    "timestamp": "2017-01-01 13:05:12",
+    "lat": 40.701,
+    "long": -73.916,
+    "accuracy": 11.3000021,
+    "speed": 1.3999992,
+    "user_id": "a1",
+}
+SCHEMA = {"type": "object", "required": list(FIELDS), "properties": FIELDS}
+BODY = {"required": True, "content": {"application/json": {"schema": SCHEMA, "example": EXAMPLE}}}
+RESULT = {
+    "type": "object",
+    "required": ["result"],
+    "properties": {"result": {"type": "string", "enum": [Folded.STORED, Folded.DUPLICATE]}},
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Stored, or a duplicate of an earlier one: the same user and timestamp as sent.",
+        "content": {"application/json": {"schema": RESULT, "example": {"result": Folded.STORED}}},
+    },
+    **described(400, 401, 403, 413, 429, 503),
+}
+
+
+def locations_routes(minutes: Minutes, gate: Gate, *, open_to_all: bool) -> APIRouter:
+    """`open_to_all`: without a token; else the token's subject must be the user that the location is of."""
+    router = APIRouter(tags=["locations"])
+
+    @router.put(
+        "/location",
+        summary="Count a location in its user's minute",
+        response_class=Response,
+        responses=ANSWERS,
+        # Not as a dependency, which would take an eighth of the request's time for nothing.
+        openapi_extra={"requestBody": BODY, "security": [{BEARER.scheme_name: []}]},
+    )
+    async def _put(request: Request) -> Response:
+        access = gate.admit(request.headers)
+        if not open_to_all:
+            access.require_caller()
+        location = parse(await read_body(request, MAX_BYTES))
+        if not open_to_all:
+            access.require_subject(location.user_id)
+        folded = await minutes.fold(location)
+        if folded is Folded.FULL:
+            return problem(429, FULL)
+        return Response(orjson.dumps({"result": folded}), media_type="application/json")
+
+    return router

@@ -22,7 +22,7 @@ from datacosmos.errors import DatacosmosError, StoreUnavailable
 from datacosmos.store.connection import Database, Document
 from datacosmos.store.transactions import Session, Try, insist, transaction
 
-GROUP, GROUPS = 500, 3  # locations in one transaction, and transactions under way
+GROUP = 500  # locations in one transaction
 SUMS = [field.name for field in fields(Sums)]
 
 Write = InsertOne[Document] | UpdateOne
@@ -48,36 +48,21 @@ class Folds:
     def __init__(self, database: Database, capacity: int) -> None:
         self._database, self._collection, self._capacity = database, database["minutes"], capacity
         self._waiting: deque[Fold] = deque()
-        self._busy: set[Key] = set()
-        self._groups: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
 
     async def fold(self, location: Location) -> Folded:
         fold = Fold(location, asyncio.get_running_loop().create_future())
         self._waiting.append(fold)
-        self._start()
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
         return await fold.outcome
 
-    def _start(self) -> None:
-        while len(self._groups) < GROUPS and (group := self._next_group()):
-            self._busy.update(_key(location) for location, _ in group)
-            self._groups.add(asyncio.create_task(self._run(group)))
-
-    def _next_group(self) -> list[Fold]:
-        """What waits, save for documents that another group of ours has at hand: those two would be in conflict."""
-        group, waiting = list[Fold](), deque[Fold]()
-        for fold in self._waiting:
-            fits = len(group) < GROUP and _key(fold.location) not in self._busy
-            (group if fits else waiting).append(fold)
-        self._waiting = waiting
-        return group
-
-    async def _run(self, group: Sequence[Fold]) -> None:
+    async def _run(self) -> None:
         try:
-            await self._settle(group)
+            while self._waiting:
+                await self._settle([self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))])
         finally:
-            self._busy.difference_update(_key(location) for location, _ in group)
-            self._groups = {task for task in self._groups if task is not asyncio.current_task()}
-            self._start()
+            self._running = None
 
     async def _settle(self, group: Sequence[Fold]) -> None:
         """Give each its outcome; one that can't be stored doesn't take the others with it."""

@@ -153,9 +153,13 @@ async def test_what_is_not_delivered_stops_the_replay_and_is_told(concurrency: i
 async def test_the_command_tells_what_became_of_the_records_and_by_its_exit_code(tmp_path: Path) -> None:
     file = file_of(tmp_path, ROW, ROW.replace("a1", "b1"))
     outcomes: dict[str, Response] = {"a1": STORED}
+
+    def answer(record: dict[str, Any]) -> Response:
+        return outcomes[record["user_id"]]
+
     for status, expected in ((400, 0), (500, 1)):
         outcomes["b1"] = Response(status_code=status)
-        async with service(lambda record: outcomes[record["user_id"]]) as there:
+        async with service(answer) as there:
             code, out, err = await run("replay", "locations", str(file), "--url", there.address, folder=tmp_path)
         assert (code, err) == (expected, "")
         assert out.startswith("stored 1, duplicates 0, ")

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install run test check lock env clean
+.PHONY: help install run test check load lock env clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,12 +24,18 @@ check: $(VENV)/.installed-test ## ruff, pyright and import-linter
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+load: $(VENV)/.installed-load ## 100 users for a minute on the service at LOAD_URL, or on one started for it
+	$(BIN)/python bench/load.py
+
 lock: | $(BIN)/python ## new hash-locked requirements from pyproject.toml
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra test -o requirements-test.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra load \
+		-c requirements-test.txt -o requirements-load.txt
 
 env: ## .env with random secrets for docker-compose.yml; an existing one is left alone
 	@deploy/make-env.sh
@@ -49,4 +55,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(PIP) install --require-hashes -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.installed-load: requirements-load.txt $(VENV)/.installed
+	$(PIP) install --require-hashes -r requirements-load.txt
 	@touch $@

@@ -60,7 +60,20 @@ async def test_what_is_wrong_is_one_clear_line_and_no_traceback(
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "api", "ingest", "write", "calculation", "simulate", "simulate data-server", "token"]
+    "command",
+    [
+        "",
+        "serve",
+        "api",
+        "ingest",
+        "write",
+        "calculation",
+        "simulate",
+        "simulate data-server",
+        "simulate locations",
+        "replay locations",
+        "token",
+    ],
 )
 async def test_help_explains_each_command(tmp_path: Path, command: str) -> None:
     code, out, _ = await run(*command.split(), "--help", folder=tmp_path)

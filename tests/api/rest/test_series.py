@@ -339,18 +339,17 @@ async def test_a_gzip_bomb_is_refused_before_it_is_large(client: httpx.AsyncClie
     assert answer.status_code == 413
 
 
-async def test_a_body_that_does_not_end_is_refused_while_it_is_read(settings: Settings, stores: Stores) -> None:
-    app = app_of(settings.model_copy(update={"upload_max_bytes": 1 << 20}), stores)
+async def test_a_body_without_a_length_is_read_no_further_than_the_limit(settings: Settings, stores: Stores) -> None:
     sent = 0
 
-    async def endless() -> AsyncGenerator[bytes]:
+    async def long() -> AsyncGenerator[bytes]:
         nonlocal sent
-        while True:
+        for _ in range(256):
             sent += 1
             yield b" " * 65536
 
-    async with client_of(app) as client, asyncio.timeout(10):
-        assert (await client.post("/series", content=endless())).status_code == 413
+    async with client_of(app_of(settings.model_copy(update={"upload_max_bytes": 1 << 20}), stores)) as client:
+        assert (await client.post("/series", content=long())).status_code == 413
     assert sent <= 18
 
 

@@ -165,11 +165,12 @@ async def test_nothing_of_a_location_is_in_logs_metrics_or_error_texts(
 ) -> None:
     who = "nobody-shall-read-this"
     with capture_logs() as logged:
-        await put_location(client, user_id=who)
-        texts = [(await put_location(client, user_id=who, lat=wrong)).text for wrong in ("north-of-here", 91.0)]
+        await put_location(client, user_id=who, lat=40.70123456789)
+        wrongs = ("north-of-here", 91.987654321)
+        texts = [(await put_location(client, user_id=who, lat=wrong)).text for wrong in wrongs]
         async with client_without_store(settings) as away:
             texts.append((await put_location(away, user_id=who)).text)
-    for secret in (who, "north-of-here", "91.0", "40.701"):
+    for secret in (who, "north-of-here", "91.987654321", "40.70123456789"):
         assert secret not in f"{logged} {texts} {generate_latest().decode()}"
 
 

@@ -27,8 +27,3 @@ class SourceLedger:
     def received(self) -> int:
         """Recorded in the store, by receipt; still on the queue; or put aside."""
         return self.recorded + self.in_flight + self.dead_lettered
-
-    @property
-    def balances(self) -> bool:
-        """Whether what the receipts say is what the store holds."""
-        return self.recorded == self.accepted + sum(self.discarded.values())

@@ -24,7 +24,7 @@ check: $(VENV)/.installed-test ## ruff, pyright and import-linter
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-load: $(VENV)/.installed-load ## 100 users for a minute on the service at LOAD_URL, or on one started for it
+load: $(VENV)/.installed-bench ## 100 users for a minute on the service at LOAD_URL, or on one started for it
 	$(BIN)/python bench/load.py
 
 lock: | $(BIN)/python ## new hash-locked requirements from pyproject.toml
@@ -34,8 +34,8 @@ lock: | $(BIN)/python ## new hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra test -o requirements-test.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra load \
-		-c requirements-test.txt -o requirements-load.txt
+		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra bench \
+		-c requirements-test.txt -o requirements-bench.txt
 
 env: ## .env with random secrets for docker-compose.yml; an existing one is left alone
 	@deploy/make-env.sh
@@ -57,6 +57,6 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(PIP) install --require-hashes -r requirements-test.txt
 	@touch $@
 
-$(VENV)/.installed-load: requirements-load.txt $(VENV)/.installed
-	$(PIP) install --require-hashes -r requirements-load.txt
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
+	$(PIP) install --require-hashes -r requirements-bench.txt
 	@touch $@

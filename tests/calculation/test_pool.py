@@ -11,7 +11,7 @@ from datacosmos.calculation.forecast import Question, forecast
 from datacosmos.calculation.pool import MOST_UNDER_WAY, Pool, pool_of
 from datacosmos.errors import CalculationUnavailable, CannotForecast
 from tests.calculation.making import seasonal
-from tests.engines.children import Watched
+from tests.processes import Watched
 
 HOLDER = """
 import asyncio, os

@@ -19,7 +19,7 @@ from datacosmos.store import connection
 from datacosmos.store.series import SeriesStore
 from datacosmos.tokens import load_secret
 from tests.calculation.making import seasonal
-from tests.engines.children import Watched
+from tests.processes import Watched, children_of
 from tests.programs import Program, program, run
 
 SOON = timedelta(seconds=5)
@@ -44,13 +44,6 @@ async def store_series(url: str | None) -> None:
         store = SeriesStore(database)
         await store.prepare()
         await store.create("ada", "mast", "m/s", seasonal(1000, 12))
-
-
-def children_of(pid: int, *words: str) -> list[int]:
-    """The child processes whose command has all the words."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    commands = {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in listed}
-    return [child for child, command in commands.items() if all(word in command for word in words)]
 
 
 async def started(pid: int, count: int, but: int = 0) -> list[Watched]:

@@ -14,8 +14,8 @@ import pytest
 from datacosmos.engines import Endpoints, embedded_engines, running_engines
 from datacosmos.errors import EngineError, StoreUnavailable
 from datacosmos.store.connection import Database, ping
-from tests.engines.children import Watched, engine_pid, holder
 from tests.engines.contents import connect_to, fill, found
+from tests.processes import Watched, engine_pid, holder
 
 
 async def stranger_at(url: str | None) -> asyncio.Server:

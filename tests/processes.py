@@ -1,4 +1,4 @@
-"""The engines as the system sees them: processes."""
+"""Programs and engines as the system sees them: processes."""
 
 import asyncio
 import os
@@ -8,9 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
+
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
+
+import psutil
 from datacosmos.engines import embedded_engines
 
 async def main() -> None:
@@ -24,14 +28,23 @@ asyncio.run(main())
 
 def engine_pid(data_dir: Path, name: str) -> int:
     """The process that runs an engine on a data directory."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_text().split("\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    for process in psutil.process_iter(["cmdline"]):
+        words: list[str] = process.info["cmdline"] or [""]
         if Path(words[0]).name == name and any(word.startswith(str(data_dir)) for word in words):
-            return int(folder.name)
+            return process.pid
     raise LookupError(f"no {name} runs on {data_dir}")
+
+
+def children_of(pid: int, *words: str) -> list[int]:
+    """The child processes whose command has all the words; one that ends meanwhile is left out."""
+    return [child.pid for child in psutil.Process(pid).children() if set(words) <= set(_command(child))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 class Watched:

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     )
     forecast_processes: Count = Field(default=2, description="Processes that each of these workers forecasts in.")
     forecast_max_points: Count = Field(
-        default=500, description="The newest points that a forecast looks at; its time grows with them."
+        default=300, description="The newest points that a forecast looks at; its time grows with them."
     )
     stop_grace: PositiveDuration = Field(
         default=timedelta(seconds=5),

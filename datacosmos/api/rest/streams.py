@@ -1,6 +1,6 @@
 """Series on their way out, encoded a chunk at a time, so that nobody waits for a long one."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
 import orjson
@@ -38,12 +38,19 @@ async def _framed(
 
 
 def _json_points(samples: Samples) -> bytes:
-    pairs = zip(to_seconds(samples.t), samples.v.tolist(), strict=True)
-    return orjson.dumps([{"t": t, "v": v} for t, v in pairs])[1:-1]
+    if not len(samples):
+        return b""
+    return b'{"t":' + b'},{"t":'.join(map(b',"v":'.join, _texts(samples))) + b"}"
 
 
 def _csv_lines(samples: Samples) -> bytes:
     if not len(samples):
         return b""
-    columns = (orjson.dumps(column)[1:-1].split(b",") for column in (to_seconds(samples.t), samples.v.tolist()))
-    return b"\r\n".join(map(b",".join, zip(*columns, strict=True))) + b"\r\n"
+    return b"\r\n".join(map(b",".join, _texts(samples))) + b"\r\n"
+
+
+def _texts(samples: Samples) -> Iterator[tuple[bytes, bytes]]:
+    """Each t and v as JSON has it: encoded column by column and then cut, which no object a point is as quick as."""
+    t = orjson.dumps(to_seconds(samples.t))
+    v = orjson.dumps(samples.v, option=orjson.OPT_SERIALIZE_NUMPY)
+    return zip(t[1:-1].split(b","), v[1:-1].split(b","), strict=True)

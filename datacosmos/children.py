@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from datacosmos.engines import launch
+from datacosmos.observability import SHARED_METRICS
 from datacosmos.pipeline.backoff import backoff
 
 log = structlog.stdlib.get_logger(__name__)
@@ -27,17 +29,19 @@ async def children(
 ) -> AsyncGenerator[None]:
     """`count` processes of one of our commands, each started again whenever it ends.
 
-    They share the listening socket, which stays open in between: who connects meanwhile waits. Enter this in the main
-    thread, as they end with the thread that started them.
+    They share the listening socket, which stays open in between: who connects meanwhile waits. They share their
+    metrics too, so that each answers for all. Enter this in the main thread, as they end with the thread that started
+    them.
     """
-    environment = os.environ | variables
-    watchers = [asyncio.create_task(_keep_running(command, listener, environment)) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for watcher in watchers:
-            watcher.cancel()
-        await asyncio.wait(watchers)
+    with tempfile.TemporaryDirectory(prefix="datacosmos-metrics-") as shared:
+        environment = os.environ | variables | {SHARED_METRICS: shared}
+        watchers = [asyncio.create_task(_keep_running(command, listener, environment)) for _ in range(count)]
+        try:
+            yield
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.wait(watchers)
 
 
 async def _keep_running(command: tuple[str, ...], listener: socket.socket, environment: Mapping[str, str]) -> None:

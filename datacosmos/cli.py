@@ -58,11 +58,16 @@ def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
 
 host = click.option("--host", help="The address to listen on.")
 port = click.option("--port", type=int, help="The port to listen on; 0 takes a free one.")
+workers = click.option("--workers", "api_workers", type=int, help="Processes of the API that share its port.")
+listener = click.option(
+    "--listener", "descriptor", type=int, hidden=True, help="The descriptor of the socket that a parent of ours opened."
+)
 
 
 @cli.command()
 @host
 @port
+@workers
 @click.option("--demo", is_flag=True, help="Simulate a data server where none is configured.")
 @with_settings
 def serve(settings: Settings, *, demo: bool) -> None:
@@ -75,12 +80,18 @@ def serve(settings: Settings, *, demo: bool) -> None:
 @cli.command()
 @host
 @port
+@workers
+@listener
 @with_settings
-def api(settings: Settings) -> None:
+def api(settings: Settings, *, descriptor: int | None) -> None:
     """Run the API alone, on given engines or those of a running serve."""
     from datacosmos import services
 
-    _run(services.api(settings, announce=lambda addresses: _announce(settings, addresses)))
+    def announce(addresses: "Addresses") -> None:
+        if descriptor is None:
+            _announce(settings, addresses)
+
+    _run(services.api(settings, descriptor=descriptor, announce=announce))
 
 
 @cli.group(invoke_without_command=True)
@@ -124,17 +135,17 @@ def write(settings: Settings) -> None:
 @host
 @click.option("--port", "calculation_port", type=int, help="The port to listen on; 0 takes a free one.")
 @click.option("--workers", "calculation_workers", type=int, help="Processes that share the port and the load.")
-@click.option("--listener", type=int, hidden=True, help="The descriptor of the socket that a parent of ours opened.")
+@listener
 @with_settings
-def calculation(settings: Settings, *, listener: int | None) -> None:
+def calculation(settings: Settings, *, descriptor: int | None) -> None:
     """Run the Calculation service, on a given MongoDB or that of a running serve."""
     from datacosmos import services
 
     def announce(url: str) -> None:
-        if listener is None:
+        if descriptor is None:
             click.echo(f"The Calculation service is ready.\n  docs    {url}/docs\n  health  {url}/health\n")
 
-    _run(services.calculation(settings, descriptor=listener, announce=announce))
+    _run(services.calculation(settings, descriptor=descriptor, announce=announce))
 
 
 @cli.group()

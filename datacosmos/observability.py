@@ -4,19 +4,35 @@ Logs go to standard error, one event a line; what each line is about stands in i
 """
 
 import logging
+import os
 import sys
+from functools import partial
 from typing import Literal
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.typing import Processor
 
 disable_created_metrics()
 
+# The library's own variable: a folder in which processes of one service keep their metrics together.
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+State = partial(Gauge, multiprocess_mode="mostrecent")  # of several processes' values, the newest
+
 RECEIVED = Counter("datacosmos_received", "Readings received and durably on the queue.", ["source"])
 JUDGED = Counter("datacosmos_judged", "Readings judged at receipt, by status.", ["source", "status"])
 POLLS = Counter("datacosmos_polls", "Requests to the data server, by outcome.", ["outcome"])
-DATA_SERVER_UP = Gauge("datacosmos_data_server_up", "1 while the data server answers, else 0.")
+DATA_SERVER_UP = State("datacosmos_data_server_up", "1 while the data server answers, else 0.")
 PUBLISH_RETRIES = Counter("datacosmos_publish_retries", "Publishes to the queue that had to be tried again.")
 
 ACCEPTED = Counter("datacosmos_accepted", "Readings stored as accepted points.", ["source"])
@@ -30,14 +46,23 @@ DEAD_LETTERED = Counter("datacosmos_dead_lettered", "Messages that can never be 
 WRITE_RETRIES = Counter("datacosmos_write_retries", "Batches that had to be written again.")
 WRITE_SECONDS = Histogram("datacosmos_write_seconds", "Time from taking a batch to its acknowledgement.")
 
-QUEUED = Gauge("datacosmos_queued", "Messages on the queue.")
-QUEUE_RECEIVED = Gauge("datacosmos_queue_received", "Messages ever put on the queue, also before this process began.")
-QUEUE_DEAD_LETTERED = Gauge("datacosmos_queue_dead_lettered", "Messages put aside, also before this process began.")
-QUEUED_BYTES = Gauge("datacosmos_queued_bytes", "Bytes on the queue.")
+QUEUED = State("datacosmos_queued", "Messages on the queue.")
+QUEUE_RECEIVED = State("datacosmos_queue_received", "Messages ever put on the queue, also before this process began.")
+QUEUE_DEAD_LETTERED = State("datacosmos_queue_dead_lettered", "Messages put aside, also before this process began.")
+QUEUED_BYTES = State("datacosmos_queued_bytes", "Bytes on the queue.")
 
 REQUEST_SECONDS = Histogram(
     "datacosmos_request_seconds", "Time from a request to the end of its answer.", ["method", "route", "status"]
 )
+
+
+def exposition() -> bytes:
+    """Every metric of this process and of those that share theirs with it, as Prometheus reads them."""
+    if SHARED_METRICS not in os.environ:
+        return generate_latest(REGISTRY)
+    together = CollectorRegistry()
+    MultiProcessCollector(together)
+    return generate_latest(together)
 
 
 def configure_logging(level: str, style: Literal["auto", "console", "json"]) -> None:

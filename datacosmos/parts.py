@@ -135,15 +135,15 @@ async def with_calculation(settings: Settings, parts: AsyncExitStack) -> Setting
     except SettingsError:
         listener = listen("127.0.0.1", 0)
         log.info("calculation port is taken, using a free one", taken=settings.calculation_port)
-    await calculating_beside(settings, listener, parts)
+    await beside("calculation", settings.calculation_workers, settings, parts.enter_context(listener), parts)
     return settings.model_copy(update={"calculation_url": address_of(listener)})
 
 
-async def calculating_beside(settings: Settings, listener: socket.socket, parts: AsyncExitStack) -> None:
-    parts.enter_context(listener)
+async def beside(command: str, count: int, settings: Settings, listener: socket.socket, parts: AsyncExitStack) -> None:
+    """A service of ours in processes of its own, which share the socket and have the same settings."""
     secret = SecretStr(load_secret(settings))  # what is wrong with it is said here, and once
-    count, variables = settings.calculation_workers, to_environment(settings.model_copy(update={"jwt_secret": secret}))
-    await parts.enter_async_context(children("calculation", count=count, listener=listener, variables=variables))
+    variables = to_environment(settings.model_copy(update={"jwt_secret": secret}))
+    await parts.enter_async_context(children(command, count=count, listener=listener, variables=variables))
 
 
 async def reach_calculation(settings: Settings, parts: AsyncExitStack) -> Calculation:

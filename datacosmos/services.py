@@ -5,6 +5,7 @@ takes readings in, then what writes them, then what keeps them.
 """
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -21,8 +22,8 @@ from datacosmos.checks import calculation_check, poller_check, queue_check, show
 from datacosmos.http.health import HealthCheck
 from datacosmos.lifetime import told_to_stop
 from datacosmos.parts import (
+    beside,
     calculating,
-    calculating_beside,
     keep_house,
     open_queue,
     open_store,
@@ -79,23 +80,30 @@ async def serve(settings: Settings, *, demo: bool, announce: Callable[[Addresses
         calculation = await reach_calculation(settings, parts)
         checks = {"store": store_check(database), "queue": queue_check(queue), "data_server": poller_check(poller)}
         checks["calculation"] = calculation_check(calculation)
-        app = _api(settings, stores, calculation, checks, queue)
-        await parts.enter_async_context(serving_on(listener, app, settings))
+        if settings.api_workers == 1:
+            app = _api(settings, stores, calculation, checks, queue)
+            await parts.enter_async_context(serving_on(listener, app, settings))
+        else:
+            await watched(settings, checks, queue, parts)
+            await beside("api", settings.api_workers, settings, listener, parts)
         announce(Addresses(address_of(listener), settings.calculation_url, settings.data_server_url, simulated=demo))
         await stop.wait()
 
 
-async def api(settings: Settings, *, announce: Callable[[Addresses], None]) -> None:
-    """The API alone, on given engines or those of a running serve."""
+async def api(settings: Settings, *, descriptor: int | None, announce: Callable[[Addresses], None]) -> None:
+    """The API alone, on given engines or those of a running serve; as one of several where a descriptor is given."""
     async with told_to_stop() as stop, AsyncExitStack() as parts:
-        listener = parts.enter_context(listen(settings.host, settings.port))
+        listener = parts.enter_context(_socket(descriptor, settings.host, settings.port))
         settings = with_running_engines(settings)
-        database, stores = await open_store(settings, parts)
-        queue = await open_queue(settings, parts)
-        calculation = await reach_calculation(settings, parts)
-        checks = {"store": store_check(database), "queue": queue_check(queue)}
-        app = _api(settings, stores, calculation, checks | {"calculation": calculation_check(calculation)}, queue)
-        await parts.enter_async_context(serving_on(listener, app, settings))
+        if descriptor is not None or settings.api_workers == 1:
+            database, stores = await open_store(settings, parts)
+            queue = await open_queue(settings, parts)
+            calculation = await reach_calculation(settings, parts)
+            checks = {"store": store_check(database), "queue": queue_check(queue)}
+            app = _api(settings, stores, calculation, checks | {"calculation": calculation_check(calculation)}, queue)
+            await parts.enter_async_context(serving_on(listener, app, settings))
+        else:
+            await beside("api", settings.api_workers, settings, listener, parts)
         announce(Addresses(address_of(listener), settings.calculation_url))
         await stop.wait()
 
@@ -143,17 +151,14 @@ async def write(settings: Settings) -> None:
 
 
 async def calculation(settings: Settings, *, descriptor: int | None, announce: Callable[[str], None]) -> None:
-    """The Calculation service, in as many processes as are set; in one, on an open socket, where that is given."""
+    """The Calculation service, in as many processes as are set; as one of them where a descriptor is given."""
     async with told_to_stop() as stop, AsyncExitStack() as parts:
         settings = with_running_engines(settings, nats=False)
-        if descriptor is not None:
-            listener = socket.socket(fileno=descriptor)
-        else:
-            listener = listen(settings.host, settings.calculation_port)
+        listener = parts.enter_context(_socket(descriptor, settings.host, settings.calculation_port))
         if descriptor is not None or settings.calculation_workers == 1:
             await parts.enter_async_context(calculating(settings, listener))
         else:
-            await calculating_beside(settings, listener, parts)
+            await beside("calculation", settings.calculation_workers, settings, listener, parts)
         announce(address_of(listener))
         await stop.wait()
 
@@ -169,11 +174,16 @@ async def simulate_data_server(
             await stop.wait()
 
 
+def _socket(descriptor: int | None, host: str, port: int) -> socket.socket:
+    """The one that a parent of ours opened, or else our own."""
+    return listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
+
+
 def _api(
     settings: Settings, stores: Stores, calculation: Calculation, checks: Mapping[str, HealthCheck], queue: Queue
 ) -> ASGIApp:
     locations.load_zones()
-    return create_app(
+    app = create_app(
         settings,
         stores=stores,
         calculation=calculation,
@@ -182,6 +192,8 @@ def _api(
         health=checks,
         refresh=[lambda: show_queue(queue)],
     )
+    gc.freeze()  # what stands now stands for good: no collection need look at it again
+    return app
 
 
 async def watched(settings: Settings, checks: Mapping[str, HealthCheck], queue: Queue, parts: AsyncExitStack) -> None:

@@ -113,9 +113,11 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="The address the API listens on.")
     port: Port = Field(default=8000, description="The port the API listens on; 0 takes a free one.")
+    api_workers: Count = Field(default=1, description="Processes of the API that share its port and its load.")
     health_port: Port | None = Field(
         default=None,
-        description="Where ingest and write serve /health and /metrics; unset: nowhere; 0 takes a free one.",
+        description="Where ingest, write, and a serve with several API processes give their own /health and /metrics; "
+        "unset: nowhere; 0 takes a free one.",
     )
     calculation_port: Port = Field(default=8001, description="The port the Calculation service listens on.")
     calculation_url: str = Field(

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import orjson
 import structlog
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from datacosmos.errors import DatacosmosError
+from datacosmos.observability import exposition
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ def health_routes(health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def _metrics() -> Response:
         await asyncio.gather(*(_refreshed(gauges) for gauges in refresh))
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

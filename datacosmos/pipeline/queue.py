@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +43,10 @@ SAME_ID_WINDOW = timedelta(minutes=10)
 MAX_ACK_PENDING = 100_000
 STREAM_FULL = 10077
 OVERHEAD = 256  # bytes a message takes beside its payload: subject, headers, and the stream's own
+MOST_BYTES = 1 << 20
+"""What a writer takes at once, unless a single message is larger."""
+ENDINGS = frozenset({"404", "408", "409"})  # no messages; time is up; what comes next does not fit
+PATIENCE = timedelta(seconds=5)
 NEARLY_FULL = 0.9
 """The part of the queue that polling may fill; the rest is kept for what is already under way."""
 
@@ -81,7 +85,7 @@ class Taken:
         self.fault: str | None = None
         self.delivery: Delivery | None = None
         try:
-            self.delivery = _decoder.decode(message.data)
+            self.delivery = replace(_decoder.decode(message.data), sequence=message.metadata.sequence.stream)
         except (msgspec.DecodeError, ValueError) as error:
             self.fault = f"is no delivery: {error}"
 
@@ -231,45 +235,78 @@ class Queue:
     @asynccontextmanager
     async def consume(self) -> AsyncGenerator["Consumer"]:
         await self.prepare()
+        consumer = Consumer(self._client, self._stream, self)
         with queue_errors():
-            subscription = await self._jetstream.pull_subscribe_bind(consumer=CONSUMER, stream=self._stream)
+            subscription = await self._client.subscribe(f"{consumer.inbox}.*", cb=consumer.arrived)
         try:
-            yield Consumer(subscription, self)
+            yield consumer
         finally:
             with suppress(nats.errors.Error):
                 await subscription.unsubscribe()
 
 
 class Consumer:
-    """One of any number of readers of the queue."""
+    """One of any number of readers of the queue.
 
-    def __init__(self, subscription: JetStreamContext.PullSubscription, queue: Queue) -> None:
-        self._subscription = subscription
+    It asks by the protocol itself, as the client's own fetch can't bound how many bytes come at once.
+    """
+
+    def __init__(self, client: Client, stream: str, queue: Queue) -> None:
+        self.inbox = client.new_inbox()
+        self._client = client
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}"
         self._queue = queue
+        self._asked = 0
+        self._arrived: list[Msg] = []
+        self._wanted = 0
+        self._ended = asyncio.Event()
+        self._fault: str | None = None
 
     async def take(self, limit: int, *, wait: timedelta) -> list[Taken]:
         """Up to `limit` messages: those there are, or the first that comes; none after `wait`."""
-        messages = await self._fetch(1, wait.total_seconds())
-        if messages and limit > 1:
-            messages += await self._fetch(limit - 1, 0.02)
+        messages = await self._pull(limit, PATIENCE, max_bytes=MOST_BYTES, no_wait=True)
+        if not messages:
+            messages = await self._pull(1, wait, expires=wait // timedelta(microseconds=1) * 1000)
         return [Taken(message, self._queue) for message in messages]
 
-    async def _fetch(self, limit: int, seconds: float) -> list[Msg]:
+    async def _pull(self, batch: int, patience: timedelta, **bounds: Any) -> list[Msg]:
+        """What has arrived by the time that the answer is complete, also to earlier questions."""
+        self._asked += 1
+        self._wanted = batch
+        self._ended.clear()
+        request = msgspec.json.encode({"batch": batch} | bounds)
         with queue_errors():
-            try:
-                return await self._subscription.fetch(limit, timeout=seconds)
-            except TimeoutError:
-                return []
+            await self._client.publish(self._next, request, reply=f"{self.inbox}.{self._asked}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                await self._ended.wait()
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise QueueUnavailable(f"NATS can't serve: {fault}")
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    async def arrived(self, message: Msg) -> None:
+        """A message, or a status, which comes under the subject of the question that it ends."""
+        status = (message.headers or {}).get("Status") if message.subject.startswith(self.inbox) else None
+        if status is None:
+            self._arrived.append(message)
+            if len(self._arrived) >= self._wanted:
+                self._ended.set()
+        elif message.subject == f"{self.inbox}.{self._asked}":
+            if status not in ENDINGS:
+                self._fault = f"{status} {(message.headers or {}).get('Description', '')}".strip()
+            self._ended.set()
 
 
 @asynccontextmanager
 async def connect(url: str, *, stream: str, max_bytes: int, timeout: timedelta) -> AsyncGenerator[Queue]:
     """The queue behind one NATS connection, which is made again without limit whenever it is lost."""
     where = urlsplit(url).hostname
-    state = {"fault": "no answer"}
+    faults: dict[str, None] = {}  # each once, in order
 
     async def note_fault(error: Exception) -> None:
-        state["fault"] = str(error) or type(error).__name__
+        faults[str(error) or type(error).__name__] = None
 
     async def lost() -> None:
         if not client.is_closed:
@@ -292,7 +329,8 @@ async def connect(url: str, *, stream: str, max_bytes: int, timeout: timedelta) 
                 reconnected_cb=regained,
             )
     except (nats.errors.Error, OSError, TimeoutError):
-        raise QueueUnavailable(f"NATS at {where} can't be reached: {state['fault']}") from None
+        shown = "; ".join(faults) or "no answer"  # a refusal may show as a reset now and then
+        raise QueueUnavailable(f"NATS at {where} can't be reached: {shown}") from None
     try:
         yield Queue(client, stream=stream, max_bytes=max_bytes, timeout=timeout)
     finally:

@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # nats-py leaves its headers untyped.
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,21 @@ async def test_what_is_given_back_is_delivered_again(queue: Queue) -> None:
         await taken.give_back()
         (again,) = await consumer.take(10, wait=SOON)
     assert again.delivery == taken.delivery == delivery("a")
+
+
+async def test_large_messages_are_taken_a_few_at_a_time_however_many_are_asked_for(queue: Queue) -> None:
+    [point] = delivery("", b"x" * (60 << 10)).points
+    sizes = {"a": 7, "b": 7, "c": 7, "d": 7, "e": 7, "largest": 40, "small": 1}  # of 60 KiB
+    sent = [replace(delivery(name), points=(point,) * count) for name, count in sizes.items()]
+    for each in sent:
+        await queue.publish(each)
+    batches: list[list[str]] = []
+    async with queue.consume() as consumer:
+        while batch := await consumer.take(100, wait=timedelta(milliseconds=200)):
+            batches.append([taken.delivery.id for taken in batch if taken.delivery])
+            for taken in batch:
+                await taken.acknowledge()
+    assert batches == [["a", "b"], ["c", "d"], ["e"], ["largest"], ["small"]]
 
 
 async def test_what_is_put_aside_goes_to_the_dead_letters_with_its_fault(queue: Queue, settings: Settings) -> None:
@@ -88,5 +104,5 @@ async def test_a_queue_that_cannot_be_reached_says_so_and_keeps_its_password(set
 async def test_a_wrong_password_is_named_as_the_cause(settings: Settings) -> None:
     address = nats_url(settings).rpartition("@")[2]
     with pytest.raises(QueueUnavailable, match=r"(?i)authorization"):
-        async with connect(f"nats://x:y@{address}", stream="s", max_bytes=1, timeout=timedelta(seconds=1)):
+        async with connect(f"nats://x:y@{address}", stream="s", max_bytes=1, timeout=timedelta(seconds=3)):
             pass

@@ -126,7 +126,7 @@ class Settings(BaseSettings):
         description="Where the API finds the Calculation service.",
     )
     calculation_timeout: PositiveDuration = Field(
-        default=timedelta(seconds=10), description="How long the Calculation service may take for an answer."
+        default=timedelta(seconds=5), description="How long the Calculation service may take for an answer."
     )
     calculation_workers: Count = Field(
         default=1, description="Processes of the Calculation service that share its port and its load."

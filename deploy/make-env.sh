@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-names=(MONGODB_ROOT_PASSWORD MONGODB_PASSWORD MONGODB_KEY NATS_PASSWORD DATACOSMOS_JWT_SECRET)
+names=(MONGODB_ROOT_PASSWORD MONGODB_PASSWORD MONGODB_READER_PASSWORD MONGODB_KEY NATS_PASSWORD DATACOSMOS_JWT_SECRET)
 
 # 64 letters, 364 bits: letters mean the same in a URL, a shell, a key file and nats.conf, where digits would be a number.
 secret() {

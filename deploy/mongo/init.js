@@ -1,5 +1,6 @@
-// Makes the replica set, of one member, and the service's own user. Run again, it changes nothing but the password.
-const { MONGODB_HOST, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD } = process.env;
+// Makes the replica set, of one member, and the service's own users: one that writes, one that only reads. Run again, it
+// changes nothing but their passwords.
+const { MONGODB_HOST, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD, MONGODB_READER_PASSWORD } = process.env;
 const NOT_YET_INITIALIZED = 94;
 
 // Not through the replica set: there is none yet.
@@ -25,6 +26,12 @@ while (!admin.hello().isWritablePrimary) {
 }
 
 const home = admin.getSiblingDB("datacosmos");
-const user = { pwd: MONGODB_PASSWORD, roles: [{ role: "readWrite", db: "datacosmos" }, { role: "dbAdmin", db: "datacosmos" }] };
-if (home.getUser("datacosmos")) home.updateUser("datacosmos", user);
-else home.createUser({ user: "datacosmos", ...user });
+
+function ensureUser(name, pwd, ...roles) {
+  const user = { pwd, roles: roles.map((role) => ({ role, db: "datacosmos" })) };
+  if (home.getUser(name)) home.updateUser(name, user);
+  else home.createUser({ user: name, ...user });
+}
+
+ensureUser("datacosmos", MONGODB_PASSWORD, "readWrite", "dbAdmin");
+ensureUser("reader", MONGODB_READER_PASSWORD, "read");

@@ -162,7 +162,7 @@ def wait_until_answered(process: "subprocess.Popen[str]", client: httpx.Client) 
     deadline = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            if client.get("/ready").status_code == 200:
+            if client.get("/health/live").status_code == 200:
                 return
         except httpx.ConnectError:
             time.sleep(0.02)

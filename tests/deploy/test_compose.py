@@ -58,7 +58,9 @@ def test_each_service_starts_with_settings_that_hold(name: str, monkeypatch: pyt
     if settings.mongodb_url:
         mongodb = parse_uri(secret(settings, "mongodb_url"))
         assert mongodb["nodelist"] == [("mongo", 27017)]
-        assert mongodb["password"] == FILLED["MONGODB_PASSWORD"]
+        user = "reader" if name == "calculation" else "datacosmos"
+        password = FILLED["MONGODB_READER_PASSWORD" if name == "calculation" else "MONGODB_PASSWORD"]
+        assert (mongodb["username"], mongodb["password"]) == (user, password)
     if settings.nats_url:
         assert secret(settings, "nats_url") == f"nats://datacosmos:{FILLED['NATS_PASSWORD']}@nats:4222"
     if settings.jwt_secret:

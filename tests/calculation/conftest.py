@@ -1,4 +1,5 @@
 from collections.abc import AsyncGenerator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -8,6 +9,7 @@ from datacosmos.calculation.client import Calculation, connect
 from datacosmos.calculation.pool import Pool, pool_of
 from datacosmos.server import serving
 from datacosmos.settings import Settings
+from datacosmos.store import connection
 from datacosmos.store.connection import Database
 from datacosmos.store.series import SeriesStore
 from datacosmos.tokens import load_secret
@@ -27,9 +29,21 @@ async def pool() -> AsyncGenerator[Pool]:
 
 
 @pytest.fixture
-async def address(settings: Settings, store: SeriesStore, pool: Pool) -> AsyncGenerator[str]:
+async def only_read(settings: Settings, database: Database) -> AsyncGenerator[SeriesStore]:
+    """The store as one has it who may only read: calculations need no more."""
+    assert settings.mongodb_url
+    server = urlsplit(settings.mongodb_url.get_secret_value()).netloc.rpartition("@")[2]
+    url = f"mongodb://reader:reading@{server}/?directConnection=true&authSource={database.name}"
+    await database.command("createUser", "reader", pwd="reading", roles=["read"])
+    async with connection.connect(url, database.name, settings.mongodb_timeout) as as_reader:
+        yield SeriesStore(as_reader)
+    await database.command("dropUser", "reader")
+
+
+@pytest.fixture
+async def address(settings: Settings, store: SeriesStore, only_read: SeriesStore, pool: Pool) -> AsyncGenerator[str]:
     """Where the service answers over HTTP."""
-    calculator = Calculator(store, pool, settings.forecast_max_points)
+    calculator = Calculator(only_read, pool, settings.forecast_max_points)
     app = create_calculation_app(calculator, secret=load_secret(settings), health={})
     async with serving(app, settings, host="127.0.0.1", port=0) as address:
         yield address

@@ -100,11 +100,13 @@ async def test_a_range_that_ends_before_it_starts_is_refused(store: SeriesStore,
         await calculation.average(series, start=1 << 70)
 
 
-async def test_a_forecast_foretells_the_season_and_says_of_what(store: SeriesStore, calculation: Calculation) -> None:
+async def test_a_forecast_foretells_the_season_and_says_of_what(
+    settings: Settings, store: SeriesStore, calculation: Calculation
+) -> None:
     whole = seasonal(1000, 12)
     series = await stored(store, whole[:900])
     answer = await calculation.forecast(series, horizon=24, levels=[95, 80, 80], season_length=12)
-    assert (answer.points_used, answer.season_length, answer.interval) == (500, 12, 1)
+    assert (answer.points_used, answer.season_length, answer.interval) == (settings.forecast_max_points, 12, 1)
     assert [point.t for point in answer.points] == (whole.t[900:924] // SECOND).tolist()
     assert np.abs(np.array([point.v for point in answer.points]) - whole.v[900:924]).mean() < 0.5
     assert [[interval.level for interval in point.intervals] for point in answer.points] == [[80, 95]] * 24

@@ -295,6 +295,7 @@ def _announce(settings: Settings, addresses: "Addresses") -> None:
     simulated = " (simulated, for the demo)" if addresses.simulated else ""
     shown = without_userinfo(addresses.data_server or "") + simulated
     where = "" if "jwt_secret" in settings.model_fields_set else f" --data-dir {settings.data_dir.absolute()}"
+    program = f"{sys.executable} -m datacosmos" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
     click.echo("\n".join([
         "",
         "DataCosmos is ready.",
@@ -303,7 +304,7 @@ def _announce(settings: Settings, addresses: "Addresses") -> None:
         f"  health       {addresses.api}/health",
         f"  calculation  {addresses.calculation}/docs",
         *([f"  data server  {shown}"] if addresses.data_server else []),
-        f"  admin token  {sys.argv[0]} token --role admin{where}",
+        f"  admin token  {program} token --role admin{where}",
         "",
     ]))  # fmt: skip
 

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install run test check load lock env clean
+.PHONY: help install run test check bench load soak lock env clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +24,15 @@ check: $(VENV)/.installed-test ## ruff, pyright and import-linter
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed ## queries and ingest beside their peers, to bench/results; BENCH=--quick only tries it
+	$(BIN)/python bench/queries.py $(BENCH)
+	$(BIN)/python bench/ingest.py $(BENCH)
+
 load: $(VENV)/.installed-bench ## 100 users for a minute on the service at LOAD_URL, or on one started for it
 	$(BIN)/python bench/load.py
+
+soak: $(VENV)/.installed-bench ## 2,000 readings/s beside 50 readers for MINUTES=10; KILLS=n kills that often, as SEED says
+	@$(BIN)/python bench/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 lock: | $(BIN)/python ## new hash-locked requirements from pyproject.toml
 	$(PIP) install uv
@@ -59,4 +66,8 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 
 $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PIP) install --require-hashes -r requirements-bench.txt
+	@touch $@
+
+bench/peers/node_modules/.installed: bench/peers/package-lock.json bench/peers/package.json | $(VENV)/.installed-bench
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --prefix bench/peers --loglevel=error ci
 	@touch $@

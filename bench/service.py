@@ -6,47 +6,68 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datacosmos.engines import running_engines
+from datacosmos.engines import Endpoints, running_engines
+
+HEALTH, ANY = r"(http://\S+)/health\s", r"(http://\S+)"
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     address: str
     folder: Path = Path()
+    process_id: int = 0
+
+    @property
+    def engines(self) -> Endpoints:
+        return running_engines(self.folder / "data")
 
     @property
     def mongodb_url(self) -> str:
-        return running_engines(self.folder / "data").mongodb_url or ""
+        return self.engines.mongodb_url or ""
 
 
 @contextmanager
 def service(*arguments: str, **variables: str) -> Iterator[Service]:
     """Ready when it is given; nothing of it is left afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = (sys.executable, "-m", "datacosmos", "serve", "--port", "0", *arguments)
+        with started(command, Path(folder), variables) as (address, process_id):
+            yield Service(address, Path(folder), process_id)
+
+
+@contextmanager
+def api_beside(whole: Service, **variables: str) -> Iterator[Service]:
+    """`datacosmos api` on the engines of a whole service."""
+    command = (sys.executable, "-m", "datacosmos", "api", "--port", "0")
+    with started(command, whole.folder, variables) as (address, process_id):
+        yield Service(address, whole.folder, process_id)
+
+
+@contextmanager
+def started(
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], prints: str = HEALTH
+) -> Iterator[tuple[str, int]]:
+    """The address that a program prints once it listens, found by a pattern, and its process id."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATACOSMOS_")}
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
+    with (folder / "log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "datacosmos", "serve", "--port", "0", *arguments],
-            cwd=folder,
-            env=inherited | variables,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
+            command, cwd=folder, env=inherited | variables, stdout=subprocess.PIPE, stderr=log, text=True
         )
         try:
-            yield Service(_address(process), Path(folder))
+            yield _address(process, prints, folder / "log"), process.pid
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def _address(process: subprocess.Popen[str], prints: str, log: Path) -> str:
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.search(r"(http://\S+?)/health\s", line):
+        if found := re.search(prints, line):
             return found[1]
-    raise SystemExit("the service did not start")
+    raise SystemExit(f"{' '.join(process.args)} did not start:\n{log.read_text()}")

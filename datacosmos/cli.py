@@ -181,6 +181,8 @@ def simulate_sensors(*, rate: float | None, count: int | None, seed: int | None,
     """Print records of sensors, a line each, for `ingest sensors`."""
     from datacosmos.simulators.sensors import EPOCH, records
 
+    if rate is not None and not math.isfinite(rate):
+        raise click.BadParameter("should be a finite number", param_hint="--rate")
     pause = 1 / rate if rate else 0
     start = EPOCH if seed is not None else datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     for record in islice(records(start=start, seed=seed, faulty=faulty), count):

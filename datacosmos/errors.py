@@ -21,6 +21,7 @@
      │    ├── Unauthenticated     no token, or no valid one
      │    └── Forbidden           a valid token, but of another role
      ├── InvalidLocation      a location that can't be taken; `faults` names each faulty field
+     ├── DeliveryTooLarge     more readings at once than one message of the queue may hold
      ├── DataServerDown       the data server gave no answer that can be used
      └── Unavailable          try again later
           ├── StoreUnavailable    MongoDB can't be reached, or can't write now
@@ -125,6 +126,10 @@ class InvalidLocation(DatacosmosError):
     def __init__(self, faults: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{field} {fault}" for field, fault in faults.items()))
         self.faults = faults
+
+
+class DeliveryTooLarge(DatacosmosError):
+    pass
 
 
 class DataServerDown(DatacosmosError):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -74,7 +74,7 @@ class Delivery:
     """What was received at once: one message on the queue.
 
     `id` is unique to one receipt, and the same after a redelivery by our own queue. `sender` is the subject of the
-    token it came with, where there was one.
+    token it came with, where there was one, and `sequence` the queue's own number for the message it was taken from.
     """
 
     id: str
@@ -82,6 +82,7 @@ class Delivery:
     received_at: datetime
     points: tuple[Point, ...]
     sender: str | None = None
+    sequence: int = field(default=0, compare=False)
 
     @property
     def needs_receipt(self) -> bool:
@@ -91,7 +92,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of one delivery."""
+    """What became of one delivery, by the message on the queue that brought it first."""
 
     delivery_id: str
     source: str
@@ -99,6 +100,7 @@ class Receipt:
     received_at: datetime
     accepted: int
     discarded: Mapping[Reason, int]
+    sequence: int = 0
 
     @classmethod
     def of(cls, delivery: Delivery, verdicts: Mapping[str, Verdict] | None = None) -> "Receipt":
@@ -113,6 +115,7 @@ class Receipt:
             received_at=delivery.received_at,
             accepted=reasons.pop(None, 0),
             discarded={reason: n for reason, n in reasons.items() if reason is not None},
+            sequence=delivery.sequence,
         )
 
     @property

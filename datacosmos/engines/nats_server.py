@@ -8,7 +8,7 @@ from datacosmos.engines.data_dir import Record, write_private
 from datacosmos.engines.processes import Engine
 
 USER = "datacosmos"
-MAX_PAYLOAD = 8 << 20
+MAX_PAYLOAD = 16 << 20  # a push of 4 MiB, its readings parsed and as they came, takes 10 MiB at the most
 
 
 def nats_url(record: Record) -> str:
@@ -35,4 +35,5 @@ def nats_server(data_dir: Path, record: Record, lock: int) -> Engine:
         log=data_dir / "nats-server.log",
         lock=lock,
         port=record.nats.port,
+        sticks=True,
     )

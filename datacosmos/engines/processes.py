@@ -26,13 +26,19 @@ log = structlog.stdlib.get_logger(__name__)
 START_PATIENCE = 120.0  # after a crash, MongoDB first plays back its journal
 STOP_PATIENCE = 15.0
 LITTLE_SPACE = 1 << 20
-DISK_FULL = re.compile(r'No space left on device|"error":28\b')
+DISK_FULL = re.compile(r'no space left on device|"error":28\b', re.IGNORECASE)
+# From the beginning of the line, as what a stranger says may stand further on.
+WRITE_FAILED = re.compile(r"(\[\d+\] )?\S+ \S+ \[ERR\] JetStream .*: write /")
+CHECKED_EACH = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 
 @dataclass
 class Engine:
-    """`prepare` makes it ready once it listens on `port`; `lock` is a descriptor to inherit."""
+    """`prepare` makes it ready once it listens on `port`; `lock` is a descriptor to inherit.
+
+    One that `sticks` lives on after a failed write but stores nothing more, even once there is room again.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -40,13 +46,17 @@ class Engine:
     lock: int
     port: int
     prepare: Callable[[], Awaitable[None]] | None = None
+    sticks: bool = False
     _process: Process | None = field(default=None, init=False)
+    _heard: int = field(default=0, init=False)
 
     async def start(self) -> None:
         """Start it and wait until it serves. Raises EngineError, with what its log says."""
+        if self._no_space():
+            raise EngineError(self._disk_full())
         try:
             with _appended(self.log) as output:
-                beginning = output.tell()
+                beginning = self._heard = output.tell()
                 self._process = await self._spawn(output)
         except OSError as error:
             raise EngineError(f"{self.name} can't be started: {error.strerror}") from None
@@ -89,14 +99,20 @@ class Engine:
                 f"{self.name} can't run on this processor (MongoDB needs one with AVX): "
                 "give the address of one that runs elsewhere by DATACOSMOS_MONGODB_URL"
             )
-        if DISK_FULL.search(whole) or shutil.disk_usage(self.log.parent).free < LITTLE_SPACE:
-            return f"{self.name} can't run: the disk is full; free some space for {self.log.parent}"
+        if DISK_FULL.search(whole) or self._no_space():
+            return self._disk_full()
         return f"{self.name} ended as it started ({_exit(code)}): {said}; see {self.log}"
+
+    def _no_space(self) -> bool:
+        return shutil.disk_usage(self.log.parent).free < LITTLE_SPACE
+
+    def _disk_full(self) -> str:
+        return f"{self.name} can't run: the disk is full; free some space for {self.log.parent}"
 
     async def keep_running(self) -> None:
         """Start it again whenever it ends, until cancelled."""
         while self._process:
-            code = await self._process.wait()
+            code = await self._end_of(self._process)
             log.warning("engine ended, starting it again", engine=self.name, exit=_exit(code))
             for pause in _pauses():
                 await asyncio.sleep(pause)
@@ -107,6 +123,29 @@ class Engine:
                     log.error("engine does not start, trying again", engine=self.name, error=str(error))  # noqa: TRY400
                     await self.stop()
             log.info("engine runs again", engine=self.name)
+
+    async def _end_of(self, process: Process) -> int:
+        """Its exit code, once it has ended, or was stopped because it stores nothing any more."""
+        while process.returncode is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECKED_EACH if self.sticks else None):
+                    await process.wait()
+            if process.returncode is None and self.sticks and (fault := self._stuck()):
+                log.error("engine stopped", engine=self.name, error=fault)
+                await self.stop()
+        return process.returncode
+
+    def _stuck(self) -> str | None:
+        """Why it stores nothing any more: by what it has said since it was last asked, or by the disk, which may not
+        have held even that."""
+        with self.log.open("rb") as output:
+            output.seek(self._heard)
+            said = output.read().decode("utf-8", "replace")
+            self._heard = output.tell()
+        failed = next(filter(WRITE_FAILED.match, said.splitlines()), "")
+        if self._no_space() or DISK_FULL.search(failed):
+            return self._disk_full()
+        return f"{self.name} can't store: {failed}" if failed else None
 
     async def stop(self, patience: float = STOP_PATIENCE) -> None:
         """End it in order, and by force when that takes more than `patience` seconds."""

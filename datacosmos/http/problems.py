@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from datacosmos.errors import (
     CannotForecast,
+    DeliveryTooLarge,
     Forbidden,
     InvalidLocation,
     InvalidUpload,
@@ -38,6 +39,7 @@ STATUSES: dict[type[Exception], int] = {
     SeriesGone: 404,
     NameTaken: 409,
     BodyTooLarge: 413,
+    DeliveryTooLarge: 413,
     CannotForecast: 422,
 }
 SCHEMA = {
@@ -100,9 +102,6 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(InvalidUpload, _upload)
     app.add_exception_handler(UnknownEncoding, _encoding)
     app.add_exception_handler(Unauthenticated, _unauthenticated)
-    app.add_exception_handler(UnknownSeries, _not_found)
-    app.add_exception_handler(SeriesGone, _not_found)
-    app.add_exception_handler(CannotForecast, _unprocessable)
     app.add_exception_handler(Unavailable, _unavailable)
     for kind, status in STATUSES.items():
         app.add_exception_handler(kind, _plainly(status))
@@ -148,14 +147,6 @@ async def _encoding(_request: Request, error: Exception) -> Response:
 async def _unauthenticated(request: Request, error: Exception) -> Response:
     challenge = 'Bearer error="invalid_token"' if "authorization" in request.headers else "Bearer"
     return problem(401, str(error), headers={"WWW-Authenticate": challenge})
-
-
-async def _not_found(_request: Request, error: Exception) -> Response:
-    return problem(404, str(error))
-
-
-async def _unprocessable(_request: Request, error: Exception) -> Response:
-    return problem(422, str(error))
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

@@ -24,9 +24,6 @@ async def insist(queue: Queue, delivery: Delivery, *, stopping: asyncio.Event, w
             waiting(str(error))
             metrics.PUBLISH_RETRIES.inc()
         else:
-            metrics.RECEIVED.labels(delivery.source).inc(len(delivery.points))
-            for point in delivery.points:
-                metrics.JUDGED.labels(delivery.source, point.verdict.status).inc()
             return True
         if stopping.is_set():
             return False

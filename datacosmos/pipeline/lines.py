@@ -37,7 +37,7 @@ class Progress:
         self._waiting = False
         if self._clock() >= self._next:
             self._next = self._clock() + SHOWN_EACH
-            self._show(str(tally))
+            self._show(f"{tally}; durable up to line {tally.last_line}")
 
     def waiting(self, fault: str) -> None:
         if not self._waiting:
@@ -106,8 +106,9 @@ async def _batches(file: BinaryIO, stopping: asyncio.Event) -> AsyncGenerator[tu
 
 
 async def _pieces(file: BinaryIO, stopping: asyncio.Event) -> AsyncGenerator[bytes]:
-    """What is there, as soon as something is: a regular file is read as it is, a pipe waited for."""
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    """What is there, as soon as something is: a pipe or a terminal is waited for, all else read as it is."""
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not file.isatty()):  # such as /dev/null
         while not stopping.is_set() and (piece := await asyncio.to_thread(file.read, PIECE)):
             yield piece
         return

@@ -129,7 +129,8 @@ class Poller:
         """One run of the job, which then is told when to go on."""
         self._job.pause()
         self._idle.clear()
-        began = datetime.now(UTC)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         pause = self._settings.poll_interval
         try:
             await self._drain()
@@ -142,8 +143,12 @@ class Poller:
             log.exception("polling failed")
         finally:
             self._idle.set()
+        # Not a time given to the scheduler: it would come an hour late where the clock is set back by an hour.
+        loop.call_at(began + pause.total_seconds(), self._wake)
+
+    def _wake(self) -> None:
         if not self._stopping.is_set():
-            self._job.modify(next_run_time=max(began + pause, datetime.now(UTC)))
+            self._job.modify(next_run_time=datetime.now(UTC))
 
     async def _drain(self) -> None:
         """Take readings until there are none, the limit is reached, the queue can't take more, or we stop."""

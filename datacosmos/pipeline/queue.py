@@ -8,6 +8,7 @@ A message is one Delivery, as MessagePack, under its id: publishing it again wit
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -32,8 +33,9 @@ from nats.js.api import (
     StreamConfig,
 )
 
+from datacosmos import observability as metrics
 from datacosmos.domain.points import Delivery
-from datacosmos.errors import QueueFull, QueueUnavailable
+from datacosmos.errors import DeliveryTooLarge, QueueFull, QueueUnavailable
 
 CONSUMER = "writers"
 ACK_WAIT = timedelta(seconds=5)
@@ -41,7 +43,7 @@ ACK_WAIT = timedelta(seconds=5)
 SAME_ID_WINDOW = timedelta(minutes=10)
 """For so long a message with the id of an earlier one adds nothing; a publish without an answer is tried again."""
 MAX_ACK_PENDING = 100_000
-STREAM_FULL = 10077
+STREAM_FULL, NO_STORAGE = 10077, 10047
 OVERHEAD = 256  # bytes a message takes beside its payload: subject, headers, and the stream's own
 MOST_BYTES = 1 << 20
 """What a writer takes at once, unless a single message is larger."""
@@ -120,6 +122,7 @@ class Queue:
         self._max_bytes = max_bytes
         self._room = 0.0
         self._room_known_until = 0.0
+        self._left_over: int | None = None
 
     async def prepare(self) -> None:
         """Make the streams and the consumer where there are none; those there are stay as they are."""
@@ -162,12 +165,14 @@ class Queue:
                     await self._jetstream.update_stream(config, max_bytes=self._max_bytes)
 
     async def publish(self, delivery: Delivery) -> None:
-        """Returns once the delivery is durably on the queue; raises QueueFull where there is no room for it."""
+        """Returns once the delivery is durably on the queue; raises QueueFull where there is no room for it, and
+        DeliveryTooLarge where it is larger than the server's max_payload."""
         payload = _encoder.encode(delivery)
         # The subject counts the readings, so that the stream itself can tell how many are in flight.
         subject = f"{self._stream}.{delivery.source}.{len(delivery.points)}"
         await self._publish(subject, payload, {"Nats-Msg-Id": delivery.id})
         self._room -= len(payload) + OVERHEAD
+        _count(delivery)
 
     async def dead_letter(self, message: Msg, fault: str) -> None:
         sequence = message.metadata.sequence.stream
@@ -231,6 +236,23 @@ class Queue:
             readings=sum(readings * n for readings, n in counts.items()),
             oldest=oldest and oldest.time,
         )
+
+    async def deliver_left_over(self) -> None:
+        """Start the consumer anew where the stream still has what the consumer holds for acknowledged.
+
+        So it is where the disk was full, or NATS was killed, as messages were taken off the stream: nobody would ever
+        get them, though they count as in flight. Two looks, as an acknowledgement under way looks the same at one.
+        """
+        with queue_errors():
+            floor = (await self._jetstream.consumer_info(self._stream, CONSUMER)).ack_floor
+            state = (await self._jetstream.stream_info(self._stream)).state
+            first = state.first_seq if floor and state.messages and state.first_seq <= floor.stream_seq else None
+            seen, self._left_over = self._left_over, first
+            if first is not None and first == seen:
+                self._left_over = None
+                log.warning("messages were left over on the queue, delivering them again", first=first)
+                await self._jetstream.delete_consumer(self._stream, CONSUMER)
+                await self.prepare()
 
     @asynccontextmanager
     async def consume(self) -> AsyncGenerator["Consumer"]:
@@ -337,6 +359,12 @@ async def connect(url: str, *, stream: str, max_bytes: int, timeout: timedelta) 
         await client.close()
 
 
+def _count(delivery: Delivery) -> None:
+    metrics.RECEIVED.labels(delivery.source).inc(len(delivery.points))
+    for status, count in Counter(point.verdict.status for point in delivery.points).items():
+        metrics.JUDGED.labels(delivery.source, status).inc(count)
+
+
 @contextmanager
 def queue_errors() -> Generator[None]:
     """Turns what the client raises while NATS can't serve into QueueUnavailable."""
@@ -345,6 +373,12 @@ def queue_errors() -> Generator[None]:
     except nats.js.errors.APIError as error:
         if error.err_code == STREAM_FULL:
             raise QueueFull("the queue is full") from error
+        if error.err_code == NO_STORAGE:
+            raise QueueUnavailable(
+                "NATS has not the space for the queue: free some on its disk, or lower DATACOSMOS_QUEUE_MAX_BYTES"
+            ) from error
         raise QueueUnavailable(f"NATS can't serve: {error.description}") from error
+    except nats.errors.MaxPayloadError:
+        raise DeliveryTooLarge("the readings together are larger than a message of NATS; send fewer at once") from None
     except (nats.errors.Error, TimeoutError) as error:
         raise QueueUnavailable(f"NATS is away: {type(error).__name__}") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -60,6 +61,8 @@ class Writer:
             if batch := await consumer.take(self._settings.write_batch, wait=IDLE):
                 async with _kept(batch):
                     await self._write(batch)
+            else:
+                await self._queue.deliver_left_over()
 
     async def _write(self, batch: Sequence[Taken]) -> None:
         began = time.monotonic()
@@ -169,12 +172,12 @@ def _bare(point: Point, fault: str) -> Point:
 
 def _count(written: Written, seconds: float) -> None:
     metrics.WRITE_SECONDS.observe(seconds)
-    for point in written.stored:
-        source, reason = point.reading.source, point.verdict.reason
-        if reason is None:
-            metrics.ACCEPTED.labels(source).inc()
+    # Counted first: a metric's own step costs more than all the rest of a reading.
+    for (source, reasons), count in Counter((p.reading.source, p.verdict.reasons) for p in written.stored).items():
+        if reasons:
+            metrics.DISCARDED.labels(source, reasons[0]).inc(count)
         else:
-            metrics.DISCARDED.labels(source, reason).inc()
-        if Reason.DUPLICATE in point.verdict.reasons:
-            metrics.DUPLICATES.labels(source).inc()
+            metrics.ACCEPTED.labels(source).inc(count)
+        if Reason.DUPLICATE in reasons:
+            metrics.DUPLICATES.labels(source).inc(count)
     metrics.REDELIVERED.inc(len(written.redelivered))

@@ -1,10 +1,13 @@
 """Collection `receipts`: what became of each delivery of several readings.
 
-{_id: the delivery's id, source, sender, received_at, readings, accepted, discarded: {reason: n}}
+{_id: the delivery's id, source, sender, received_at, readings, accepted, discarded: {reason: n}, sequence}
+
+A delivery may be put on the queue again after the queue has forgotten its id: such a message adds no readings, and
+leaves an empty receipt under `<delivery's id>#<sequence>`, so that the receipts count every message.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pymongo import IndexModel
 from pymongo.errors import BulkWriteError
@@ -35,9 +38,17 @@ class Receipts:
             await self._collection.create_indexes(INDEXES)
 
     async def leave(self, receipts: Sequence[Receipt]) -> None:
-        """Store them; one that is there already stays as it is."""
+        """Store them; one that is there already stays as it is, and a repeat of its message is stored as such."""
+        standing = await self._insert(receipts)
+        if standing:
+            first = await self._sequences([receipt.delivery_id for receipt in standing])
+            repeats = [receipt for receipt in standing if receipt.sequence != first[receipt.delivery_id]]
+            await self._insert([_repeat(receipt) for receipt in repeats])
+
+    async def _insert(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Returns those that are there already."""
         if not receipts:
-            return
+            return []
         try:
             with store_errors():
                 await self._collection.insert_many([_to_document(receipt) for receipt in receipts], ordered=False)
@@ -45,6 +56,13 @@ class Receipts:
             check_passing(error.details)
             if any(fault["code"] != DUPLICATE_KEY for fault in error.details["writeErrors"]):
                 raise
+            return [receipts[fault["index"]] for fault in error.details["writeErrors"]]
+        return []
+
+    async def _sequences(self, ids: Sequence[str]) -> dict[str, int]:
+        with store_errors():
+            found = await self._collection.find({"_id": {"$in": list(ids)}}, {"sequence": 1}).to_list(length=len(ids))
+        return {document["_id"]: document["sequence"] for document in found}
 
     async def get(self, delivery_id: str) -> Receipt | None:
         with store_errors():
@@ -61,6 +79,11 @@ class Receipts:
         return Total(totals[0]["deliveries"], totals[0]["readings"]) if totals else Total(0, 0)
 
 
+def _repeat(receipt: Receipt) -> Receipt:
+    own_id = f"{receipt.delivery_id}#{receipt.sequence}"
+    return replace(receipt, delivery_id=own_id, accepted=0, discarded={})
+
+
 def _to_document(receipt: Receipt) -> Document:
     return {
         "_id": receipt.delivery_id,
@@ -70,6 +93,7 @@ def _to_document(receipt: Receipt) -> Document:
         "readings": receipt.readings,
         "accepted": receipt.accepted,
         "discarded": {reason.value: n for reason, n in receipt.discarded.items()},
+        "sequence": receipt.sequence,
     }
 
 
@@ -81,4 +105,5 @@ def _from_document(document: Document) -> Receipt:
         received_at=document["received_at"],
         accepted=document["accepted"],
         discarded={Reason(name): n for name, n in document["discarded"].items()},
+        sequence=document["sequence"],
     )

@@ -78,8 +78,8 @@ def test_nobody_else_gets_in(server: Server, credentials: dict[str, str]) -> Non
     assert greet(server, **credentials)[1] == "-ERR 'Authorization Violation'"
 
 
-def test_a_message_may_have_8_mib(server: Server) -> None:
-    assert greet(server)[0]["max_payload"] == 8 << 20
+def test_a_message_may_have_16_mib(server: Server) -> None:
+    assert greet(server)[0]["max_payload"] == 16 << 20
 
 
 def test_what_is_confirmed_is_on_the_disk(server: Server) -> None:

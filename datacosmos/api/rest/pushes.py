@@ -72,9 +72,10 @@ class Door:
             raise Unauthenticated(f"writing needs a token: {HOW}")
         return asker
 
-    async def read(self, request: Request, parse: Callable[[bytes], T]) -> T:
+    async def read(self, request: Request, parse: Callable[[bytes], T], *, long: int = LONG) -> T:
+        """A body from `long` bytes on is parsed beside the event loop."""
         body = await read_unpacked(request, self.max_bytes)
-        return parse(body) if len(body) < LONG else await asyncio.to_thread(parse, body)
+        return parse(body) if len(body) < long else await asyncio.to_thread(parse, body)
 
 
 def unknown_series() -> UnknownSeries:

@@ -3,9 +3,9 @@
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
-import msgspec
 import orjson
 import uuid_utils
 from fastapi import APIRouter, Header, Request, Security
@@ -14,15 +14,15 @@ from starlette.responses import Response
 from datacosmos.api.access import BEARER
 from datacosmos.api.rest.pushes import Door
 from datacosmos.domain.points import Delivery, Receipt
-from datacosmos.errors import InvalidUpload
 from datacosmos.http.problems import described
 from datacosmos.settings import Settings
 from datacosmos.sources import sensors
+from datacosmos.sources.records import split
 
 Publish = Callable[[Delivery], Awaitable[None]]
 KEYS = uuid.UUID("6f0b5b0c-6c0e-4d2b-9a55-0d0b2b1f8c11")
 """The namespace of delivery ids that come of an Idempotency-Key."""
-_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
+LONG = 4 << 10  # bytes; they may hold thousands of records, and to judge those takes longer than the others should wait
 
 EXAMPLE = {
     "id": "a1",
@@ -77,57 +77,42 @@ def sensors_routes(settings: Settings, door: Door, publish: Publish) -> APIRoute
     async def _push(
         request: Request,
         idempotency_key: str | None = Header(
-            default=None, min_length=1, max_length=256, description="A resend under the same key changes nothing."
+            default=None,
+            min_length=1,
+            max_length=256,
+            description="The same body sent again under the same key changes nothing.",
         ),
     ) -> Response:
         sender = door.writer(request).owner
-        records = await door.read(request, split)
-        if len(records) > settings.sensors_max_readings:
-            most = settings.sensors_max_readings
-            raise InvalidUpload([(None, f"it holds {len(records)} records; send at most {most} at once")])
-        delivery = sensors.receive(
-            records,
-            delivery_id=_delivery_id(sender, idempotency_key),
-            received_at=datetime.now(UTC),
-            judges=judges,
-            sender=sender,
-        )
+
+        def receive(body: bytes) -> Delivery:
+            records = split(body, settings.sensors_max_readings)
+            return sensors.receive(
+                records,
+                delivery_id=_delivery_id(sender, idempotency_key, records),
+                received_at=datetime.now(UTC),
+                judges=judges,
+                sender=sender,
+            )
+
+        delivery = await door.read(request, receive, long=LONG)
         await publish(delivery)
         return Response(orjson.dumps(_taken(delivery)), 202, media_type="application/json")
 
     return router
 
 
-def split(body: bytes) -> Sequence[bytes]:
-    """The records in a body, each as it was sent. Raises InvalidUpload where nothing of it is JSON."""
-    text = body.strip()
-    if text.startswith(b"["):
-        try:
-            records = [bytes(record) for record in _RECORDS.decode(text)]
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidUpload([(None, f"it is no JSON array: {error}")]) from None
-    else:
-        records = [text] if _is_json(text) else [line for line in text.split(b"\n") if line.strip()]
-        if not any(_is_json(record) for record in records):
-            raise InvalidUpload([(None, "it is no JSON: send a record, an array of records, or a record a line")])
-    if not records:
-        raise InvalidUpload([(None, "it holds no record")])
-    return records
+def _delivery_id(sender: str | None, key: str | None, records: Sequence[bytes]) -> str:
+    """The same for the same sender, key and records, for ever; without a key, a new one.
 
-
-def _is_json(text: bytes) -> bool:
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
-
-
-def _delivery_id(sender: str | None, key: str | None) -> str:
-    """The same for the same sender and key, for ever; without a key, a new one."""
+    Were the records left out, others under a key used before would be taken for stored, and be lost.
+    """
     if key is None:
         return str(uuid_utils.uuid7())
-    return str(uuid.uuid5(KEYS, orjson.dumps([sender, key]).decode()))
+    digest = sha256()
+    for record in records:
+        digest.update(b"%d:" % len(record) + record)
+    return str(uuid.uuid5(KEYS, orjson.dumps([sender, key, digest.hexdigest()]).decode()))
 
 
 def _taken(delivery: Delivery) -> dict[str, Any]:

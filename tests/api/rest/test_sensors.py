@@ -1,7 +1,12 @@
+# pyright: reportUnknownMemberType=false
+# nats-py leaves its keyword arguments untyped.
+
 import asyncio
 import gzip
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -13,10 +18,11 @@ from datacosmos.pipeline.ledger import ledgers
 from datacosmos.pipeline.queue import Queue
 from datacosmos.pipeline.writer import Writer
 from datacosmos.settings import Settings
+from datacosmos.store.connection import connect
 from datacosmos.store.stores import Stores
 from datacosmos.tokens import Role
 from tests.api.asking import ADMIN, app_of, ask, bearer, client_of, token
-from tests.queues import emptied, open_queue
+from tests.queues import emptied, jetstream, open_queue, take_all
 
 ADA, BOB = token(Role.USER, subject="ada"), token(Role.USER, subject="bob")
 RECEIPT = "query ($id: ID!) { receipt(deliveryId: $id) { readings accepted discardedByReason { reason count } } }"
@@ -76,6 +82,17 @@ async def test_malformed_records_among_others_are_taken_and_counted(client: http
     assert (answer.json()["accepted"], answer.json()["discarded"]) == (1, {"malformed": 3})
 
 
+@pytest.mark.parametrize("body", ["{}", "[{}, {}]", "{}\n{}"], ids=["a record", "an array", "lines"])
+async def test_what_json_forbids_is_one_record_s_fault_and_kept_as_it_came(
+    client: httpx.AsyncClient, queue: Queue, body: str
+) -> None:
+    wrong = json.dumps(record(temperature_f=float("nan")))
+    answer = await client.post("/sensors", content=body.replace("{}", wrong, 1).replace("{}", json.dumps(record())))
+    assert (answer.status_code, answer.json()["discarded"]) == (202, {"malformed": 1})
+    (delivery,) = await take_all(queue)
+    assert delivery.points[0].reading.raw == wrong.encode()
+
+
 @pytest.mark.parametrize("body", ["", "no JSON", "[1, 2", "[]", "{]\n{]"])
 async def test_a_body_that_is_no_json_is_refused_and_nothing_of_it_taken(
     client: httpx.AsyncClient, queue: Queue, body: str
@@ -91,6 +108,17 @@ async def test_too_many_records_and_too_large_bodies_are_refused(client: httpx.A
     bomb = gzip.compress(b" " * (5 << 20))
     assert (await client.post("/sensors", content=bomb, headers={"Content-Encoding": "gzip"})).status_code == 413
     assert (await queue.state()).messages == 0
+
+
+async def test_the_largest_body_there_may_be_is_one_message_and_all_of_it_is_written(
+    client: httpx.AsyncClient, queue: Queue, written: None
+) -> None:
+    body = b"\n".join([b'{"id":"%s"}' % (b"x" * 408)] * 10_000)
+    assert len(body) > 0.99 * (4 << 20)
+    answer = await client.post("/sensors", content=body)
+    assert (answer.status_code, answer.json()["discarded"]) == (202, {"malformed": 10_000})
+    await emptied(queue)
+    assert (await queue.state()).dead_lettered == 0
 
 
 async def test_the_receipt_tells_what_became_of_a_delivery_to_its_sender_and_administrators(
@@ -123,6 +151,76 @@ async def test_a_resend_under_the_same_key_changes_nothing(
     await emptied(queue)
     assert first.json()["deliveryId"] == again.json()["deliveryId"] != others.json()["deliveryId"]
     assert (await stores.receipts.total("sensors")).readings == 2
+
+
+async def test_a_resend_under_the_same_key_changes_nothing_even_after_the_queue_has_forgotten_it(
+    client: httpx.AsyncClient, queue: Queue, settings: Settings, stores: Stores, written: None
+) -> None:
+    headers = {"Idempotency-Key": "monday", **bearer(ADA)}
+    first = await client.post("/sensors", json=[record(), "rubbish"], headers=headers)
+    await emptied(queue)
+    await remember_ids_for_a_moment(settings)
+    async with asyncio.timeout(30):
+        while (await queue.state()).received == 1:
+            again = await client.post("/sensors", json=[record(), "rubbish"], headers=headers)
+            assert first.json() == again.json()
+    await emptied(queue)
+    _, sensors = (await ask(client, LEDGER, ADMIN))["data"]["ingestion"]
+    assert (sensors["messages"], sensors["received"], sensors["accepted"], sensors["discarded"]) == (2, 2, 1, 1)
+
+
+async def remember_ids_for_a_moment(settings: Settings) -> None:
+    """Of messages, instead of for ten minutes."""
+    async with jetstream(settings) as beneath:
+        config = (await beneath.stream_info(settings.nats_stream)).config
+        await beneath.update_stream(config, duplicate_window=0.1)
+
+
+async def test_other_readings_under_a_key_used_before_are_not_taken_for_stored(
+    client: httpx.AsyncClient, queue: Queue, stores: Stores, written: None
+) -> None:
+    headers = {"Idempotency-Key": "monday", **bearer(ADA)}
+    first = await client.post("/sensors", json=[record("a1")], headers=headers)
+    others = await client.post("/sensors", json=[record("a2"), record("a3")], headers=headers)
+    await emptied(queue)
+    assert first.json()["deliveryId"] != others.json()["deliveryId"]
+    assert (await stores.receipts.total("sensors")).readings == 3
+
+
+async def test_readings_are_taken_while_mongodb_is_away_and_refused_while_the_queue_is(
+    settings: Settings, stores: Stores, queue: Queue
+) -> None:
+    nowhere = "mongodb://127.0.0.1:1/?directConnection=true"
+    async with connect(nowhere, "away", timedelta(milliseconds=100)) as database:
+        away = Stores.of(database)
+        intake = Intake(queue.publish, lambda: ledgers(queue, away.points, away.receipts))
+        async with client_of(app_of(settings, away, intake=intake)) as client:
+            answer = await client.post("/sensors", json=[record()], headers={"Idempotency-Key": "monday"})
+    assert answer.status_code == 202
+    assert (await queue.state()).messages == 1
+    async with client_of(app_of(settings, stores)) as client:
+        refused = await client.post("/sensors", json=[record()])
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+
+
+async def test_what_is_taken_shows_in_the_metrics(client: httpx.AsyncClient) -> None:
+    async def counted() -> Counter[str]:
+        lines = (await client.get("/metrics")).text.splitlines()
+        return Counter(
+            {
+                name: int(float(value))
+                for name, value in (line.rsplit(maxsplit=1) for line in lines)
+                if 'source="sensors"' in name
+            }
+        )
+
+    before = await counted()
+    await client.post("/sensors", json=[record(), record("a2"), "rubbish"])
+    assert await counted() - before == {
+        'datacosmos_received_total{source="sensors"}': 3,
+        'datacosmos_judged_total{source="sensors",status="accepted"}': 2,
+        'datacosmos_judged_total{source="sensors",status="discarded"}': 1,
+    }
 
 
 async def test_without_a_key_a_resend_becomes_duplicates_that_name_the_winner(

@@ -1,0 +1,74 @@
+"""What the writer is given: deliveries as the poller and the sensors' door put them on the queue."""
+
+import random
+import struct
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+
+import orjson
+import uuid_utils
+
+from datacosmos.domain.points import Delivery, Point
+from datacosmos.domain.rules import judge
+from datacosmos.sources import data_server, sensors
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+SENSORS = 100
+
+
+class Kind(NamedTuple):
+    """Where readings come from, and how many a message holds."""
+
+    source: str
+    readings: int
+    duplicates: float = 0
+
+    @property
+    def title(self) -> str:
+        held = "a reading a message" if self.readings == 1 else f"{self.readings:,} readings a message"
+        return f"{self.source}, {held}" + (f", {self.duplicates:.0%} duplicates" if self.duplicates else "")
+
+
+POLLED = Kind("data server", 1)
+STREAMED = Kind("sensors", 1_000)
+REPEATED = Kind("sensors", 1_000, duplicates=0.1)
+
+
+def records(duplicates: float) -> Iterator[bytes]:
+    """Of a hundred sensors, some of them sent again."""
+    draw = random.Random(0)
+    fresh = 0
+    while True:
+        again = fresh > 0 and draw.random() < duplicates
+        number = draw.randrange(fresh) if again else fresh
+        fresh += not again
+        time = START + timedelta(seconds=number // SENSORS)
+        content = {"temperature_f": 60 + number % 40, "time_of_measurement": f"{time:%FT%T}"}
+        yield orjson.dumps({"id": f"s{number % SENSORS}", "type": "Sensor", "content": content})
+
+
+def deliveries(kind: Kind, readings: int) -> Iterator[Delivery]:
+    """Under ids of their own in each call, so that none is a redelivery."""
+    if kind.source == "data server":
+        yield from (_polled(second) for second in range(readings))
+        return
+    sent = records(kind.duplicates)
+    judges = sensors.rules(None)
+    for _ in range(readings // kind.readings):
+        batch = list(islice(sent, kind.readings))
+        yield sensors.receive(batch, delivery_id=_id(), received_at=START, judges=judges)
+
+
+def _polled(second: int) -> Delivery:
+    time = START + timedelta(seconds=second)
+    value = list(struct.pack("<f", second / 7))
+    reading = data_server.parse(orjson.dumps({"time": int(time.timestamp()), "value": value, "tags": []}))
+    verdict = judge(reading, time, data_server.rules(timedelta(hours=1), None))
+    point = Point(id=_id(), reading=reading, verdict=verdict, received_at=time)
+    return Delivery(id=point.id, source=data_server.SOURCE, received_at=time, points=(point,))
+
+
+def _id() -> str:
+    return str(uuid_utils.uuid7())

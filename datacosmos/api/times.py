@@ -2,32 +2,18 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 from fastapi import Query
 
-from datacosmos.domain.series import EARLIEST, LATEST, SECOND, from_datetime
+from datacosmos.domain.instants import parse_time
+from datacosmos.domain.series import EARLIEST, EXACT, LATEST, SECOND, from_datetime
 from datacosmos.errors import InvalidRange
 from datacosmos.http.problems import InvalidParameters
 from datacosmos.store.points import Window
 
-# All that datetime.fromisoformat reads, but for what ISO 8601 does not know or what names no instant.
-SHAPE = re.compile(r"[0-9W-]+T[0-9:]+(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)")
 SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-EXPECTED = "is no ISO 8601 time with an offset or Z, like 2024-03-28T16:55:34Z or 2024-03-28T17:55:34+01:00"
-
-
-def parse_time(text: str) -> datetime:
-    """The instant in UTC. Raises ValueError with a sentence for whoever wrote the text."""
-    shown = repr(text if len(text) <= 40 else text[:40] + "…")
-    if not SHAPE.fullmatch(text):
-        raise ValueError(f"{shown} {EXPECTED}")
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{shown} lies outside the years 1 to 9999") from None
-    except ValueError as error:
-        raise ValueError(f"{shown} {EXPECTED}: {error}") from None
 
 
 def format_time(time: datetime) -> str:
@@ -79,6 +65,8 @@ def parse_microseconds(text: str) -> int:
             return from_datetime(parse_time(text))
         except ValueError as error:
             raise ValueError(f"{error}; nor is it epoch seconds") from None
-    if not EARLIEST <= (microseconds := float(text) * SECOND) <= LATEST:
+    microseconds = float(text) * SECOND
+    exact = microseconds if abs(microseconds) <= EXACT else Decimal(text) * SECOND
+    if not EARLIEST <= exact <= LATEST:
         raise ValueError(f"{text[:40]!r} lies outside the years 1 to 9999")
-    return round(microseconds)
+    return round(exact)

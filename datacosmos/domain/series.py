@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK = 4096  # points that one chunk holds at the most
+MAX_NAMES = 10_000  # series that one request may name
 SECOND = 1_000_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a datetime can hold, in microseconds since the epoch.
+EXACT = 1 << 53
+"""Microseconds that a float of seconds tells apart: up to the year 2255."""
 EARLIEST, LATEST = (
     (edge - EPOCH) // timedelta(microseconds=1)
     for edge in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -121,8 +124,8 @@ def sampling_interval(t: NDArray[np.int64], tolerance: float = 0.01) -> float | 
 
 def from_seconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
     """Epoch seconds rounded to the microsecond; raises OverflowError where a datetime could not hold one."""
-    # Clipped, still out of bounds, so that the cast can't wrap.
-    microseconds = np.rint(np.clip(seconds * SECOND, -1e18, 1e18)).astype(np.int64)
+    # Clipped, still out of bounds, so that nothing overflows and the cast can't wrap.
+    microseconds = np.rint(np.clip(seconds, -1e12, 1e12) * SECOND).astype(np.int64)
     if not ((microseconds >= EARLIEST) & (microseconds <= LATEST)).all():
         raise OverflowError("a time is beyond the years 1 to 9999")
     return microseconds

@@ -6,6 +6,7 @@ import zlib
 from starlette.requests import Request
 
 GZIP_FORMAT = 16 + zlib.MAX_WBITS  # with gzip's header and checksum, and no other
+MAX_MEMBERS, PART = 10_000, 1 << 16
 
 
 class BodyTooLarge(Exception):
@@ -51,13 +52,28 @@ async def read_unpacked(request: Request, limit: int) -> bytes:
 
 
 def _unpack(packed: bytes, limit: int) -> bytes:
+    """Of one gzip member or several, as RFC 1952 has them."""
+    unpacked, position = bytearray(), 0
+    for _ in range(MAX_MEMBERS):
+        position = _unpack_member(memoryview(packed), position, unpacked, limit)
+        if position == len(packed):
+            return bytes(unpacked)
+    raise BrokenBody(f"the body is of more than {MAX_MEMBERS} gzip members")
+
+
+def _unpack_member(packed: memoryview, position: int, unpacked: bytearray, limit: int) -> int:
+    """Where the member ends that begins at `position`; what it holds is added to `unpacked`."""
     member = zlib.decompressobj(GZIP_FORMAT)
-    try:
-        unpacked = member.decompress(packed, limit + 1)
-    except zlib.error:
-        raise BrokenBody("the body is no gzip, though its Content-Encoding says so") from None
-    if len(unpacked) > limit:
-        raise BodyTooLarge(limit)
-    if not member.eof or member.unused_data:
-        raise BrokenBody("the body is more or less than one whole gzip member")
-    return unpacked
+    while not member.eof:
+        # In parts, as each member copies what it was given of the next.
+        part = packed[position : position + PART]
+        if not part:
+            raise BrokenBody("the body ends within its gzip")
+        try:
+            unpacked += member.decompress(part, limit + 1 - len(unpacked))
+        except zlib.error:
+            raise BrokenBody("the body is no gzip, though its Content-Encoding says so") from None
+        if len(unpacked) > limit:
+            raise BodyTooLarge(limit)
+        position += len(part) - len(member.unused_data)
+    return position

@@ -4,81 +4,47 @@
     {"name": "mast", "start": "2024-03-28T16:55:34Z", "interval": 0.1, "values": [4.2, …]}
     [{"name": "mast", "t": 1711644934.5, "v": 4.2}, …]
 
-A time is epoch seconds, whole or fractional, or ISO 8601 with an offset; a series may go without name and unit.
-What has a caller is refused whole: every parser raises InvalidUpload with the first MAX_FAULTS faulty items.
+A time is epoch seconds, whole or fractional, or ISO 8601 with an offset, rounded to the microsecond; a series may go
+without name and unit. No member may be given twice. What has a caller is refused whole: every parser raises
+InvalidUpload with the first MAX_FAULTS faulty items.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from operator import attrgetter
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from datacosmos.domain import series
-from datacosmos.domain.series import Samples
+from datacosmos.domain.series import EARLIEST, LATEST, SECOND, Samples
 from datacosmos.errors import InvalidUpload
+from datacosmos.sources.json_lists import MAX_FAULTS, NOT_AS_EXPECTED, read_list, refusal
+from datacosmos.sources.json_members import read_members
+from datacosmos.sources.pushed_points import (
+    MAX_NAME,
+    POINT_ITEMS,
+    VALUE_ITEMS,
+    NamedItems,
+    require_text,
+    to_microseconds,
+)
+from datacosmos.sources.sentences import sentence
 
-MAX_FAULTS = 100
-MAX_NAME, MAX_UNIT = 256, 64
-MAX_SENTENCE = 200
-
-# What the decoder's types are called in a fault.
-KINDS = {
-    "float": "a number",
-    "float | str": "epoch seconds or ISO 8601 text",
-    "str": "text",
-    "str | null": "text",
-    "float | null": "a number",
-    "float | str | null": "epoch seconds or ISO 8601 text",
-    "null": "null",
-    "int": "a number",
-    "bool": "a boolean",
-    "array": "a list",
-    "object": "an object",
-}
+MAX_UNIT = 64
+MOST_INTERVAL = (LATEST - EARLIEST) // SECOND
 
 
-class Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    t: float | str
-    v: float
-
-
-class NamedPoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: str
-    t: float | str
-    v: float
-
-
-class TimedPoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A point whose time is epoch seconds, as nearly all are: those decode at once."""
-
-    t: float
-    v: float
-
-
-class TimedNamedPoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: str
-    t: float
-    v: float
-
-
-class Body(msgspec.Struct, forbid_unknown_fields=True):
-    """A series in either form; its lists are decoded by themselves, so that a fault has an index."""
+class Fields(msgspec.Struct, forbid_unknown_fields=True):
+    """A series without its lists; what else stands in place of one is refused."""
 
     name: str | None = None
     unit: str | None = None
-    points: msgspec.Raw = msgspec.Raw()
     start: float | str | None = None
     interval: float | None = None
-    values: msgspec.Raw = msgspec.Raw()
+    points: list[None] = []
+    values: list[None] = []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,19 +54,12 @@ class NewSeries:
     samples: Samples
 
 
-BODY = msgspec.json.Decoder(Body)
-RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
-VALUES = msgspec.json.Decoder(list[float])
-POINTS = msgspec.json.Decoder(list[TimedPoint])
-NAMED_POINTS = msgspec.json.Decoder(list[TimedNamedPoint])
-T, V, NAME = attrgetter("t"), attrgetter("v"), attrgetter("name")
-NOT_AS_EXPECTED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+FIELDS = msgspec.json.Decoder(Fields)
 
 
 def parse_series(body: bytes) -> NewSeries:
     """A whole series; its samples are in order, and no time repeats."""
-    fields = _fields(body)
-    samples = _samples(fields)
+    fields, samples = _read(body)
     if len(again := series.repeats(samples.t)):
         raise InvalidUpload([(index, "t repeats that of an earlier point") for index in again[:MAX_FAULTS].tolist()])
     return NewSeries(fields.name, fields.unit, series.in_order(samples))
@@ -108,167 +67,51 @@ def parse_series(body: bytes) -> NewSeries:
 
 def parse_points(body: bytes) -> Samples:
     """Further points of one series as they come, where a time may repeat; name and unit have no place here."""
-    fields = _fields(body)
+    fields, samples = _read(body)
     if fields.name is not None or fields.unit is not None:
-        raise _refusal("name and unit belong to a new series: leave them out")
-    return _samples(fields)
+        raise refusal("name and unit belong to a new series: leave them out")
+    return samples
 
 
 def parse_named(body: bytes) -> dict[str, Samples]:
     """Points by the name of their series, those of a name as they come."""
+    named = NamedItems()
+    numbers, t, v = read_list(body, named.items)
+    if not len(numbers):
+        raise refusal("the list is empty: send at least one point")
+    samples = Samples(t, v)
+    if len(named.numbers) == 1:
+        return dict.fromkeys(named.numbers, samples)
+    order = np.argsort(numbers, kind="stable")
+    edges = np.searchsorted(numbers[order], np.arange(len(named.numbers) + 1)).tolist()
+    return {name: samples[order[edges[number] : edges[number + 1]]] for name, number in named.numbers.items()}
+
+
+def _read(body: bytes) -> tuple[Fields, Samples]:
+    lists, others = read_members(body, {"points": POINT_ITEMS, "values": VALUE_ITEMS})
     try:
-        items: Sequence[Any] = NAMED_POINTS.decode(body)
-        samples = _columns(items)
-    except NOT_AS_EXPECTED:
-        items, samples = _one_by_one(body, NamedPoint)
-    if not items:
-        raise _refusal("the list is empty: send at least one point")
-    names: list[str] = list(map(NAME, items))
-    if any(_name_fault(name) for name in set(names)):
-        raise InvalidUpload(
-            [(index, fault) for index, name in enumerate(names) if (fault := _name_fault(name))][:MAX_FAULTS]
-        )
-    return _by_name(names, samples)
-
-
-def _by_name(names: list[str], samples: Samples) -> dict[str, Samples]:
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    if len(numbers) == 1:
-        return {names[0]: samples}
-    kinds = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
-    order = np.argsort(kinds, kind="stable")
-    edges = np.searchsorted(kinds[order], np.arange(len(numbers) + 1)).tolist()
-    return {name: samples[order[edges[number] : edges[number + 1]]] for name, number in numbers.items()}
-
-
-def _fields(body: bytes) -> Body:
-    try:
-        fields = BODY.decode(body)
+        fields = FIELDS.decode(others)
+        for name, text, most in (("name", fields.name, MAX_NAME), ("unit", fields.unit, MAX_UNIT)):
+            if text is not None:
+                require_text(name, text, most)
     except NOT_AS_EXPECTED as error:
-        raise _refusal(_sentence(error)) from None
-    for name, text, most in (("name", fields.name, MAX_NAME), ("unit", fields.unit, MAX_UNIT)):
-        if text is not None and (fault := _text_fault(name, text, most)):
-            raise _refusal(fault)
-    return fields
+        raise refusal(sentence(error)) from None
+    even = (fields.start is not None, fields.interval is not None, "values" in lists)
+    if "points" in lists and not any(even):
+        return fields, Samples(*lists["points"])
+    if fields.start is None or fields.interval is None or "values" not in lists or "points" in lists:
+        raise refusal("send either points, or start, interval and values")
+    return fields, _evenly_sampled(fields.start, fields.interval, lists["values"][0])
 
 
-def _samples(fields: Body) -> Samples:
-    even = (fields.start is not None, fields.interval is not None, bool(bytes(fields.values)))
-    if bytes(fields.points) and not any(even):
-        return _points(bytes(fields.points))
-    if all(even) and not bytes(fields.points):
-        return _evenly_sampled(fields)
-    raise _refusal("send either points, or start, interval and values")
-
-
-def _points(body: bytes) -> Samples:
-    try:
-        return _columns(POINTS.decode(body))
-    except NOT_AS_EXPECTED:
-        return _one_by_one(body, Point)[1]
-
-
-def _evenly_sampled(fields: Body) -> Samples:
+def _evenly_sampled(start: float | str, interval: float, values: NDArray[np.float64]) -> Samples:
     """The values from start on. The interval is meant as it is written: 0.1 is a tenth of a second."""
+    microseconds = Fraction(Decimal(repr(interval))) * SECOND
+    if not 1 <= microseconds <= MOST_INTERVAL * SECOND:
+        raise refusal(f"interval must be at least a microsecond and at most {MOST_INTERVAL} seconds")
     try:
-        start = _microseconds(fields.start)
-        interval = Fraction(Decimal(repr(fields.interval))) * series.SECOND
-        if interval < 1:
-            raise _refusal("interval must be a microsecond or more")
-        return series.evenly_sampled(start, interval, _values(bytes(fields.values)))
-    except (ValueError, OverflowError) as error:
-        raise _refusal(f"start: {error}") from None
-
-
-def _values(body: bytes) -> NDArray[np.float64]:
-    try:
-        return np.array(VALUES.decode(body), np.float64)
-    except NOT_AS_EXPECTED:
-        return np.array(_decoded(body, float, lambda value: value), np.float64)
-
-
-def _columns(items: Sequence[Any]) -> Samples:
-    """Items whose t is epoch seconds; raises OverflowError where one is out of bounds."""
-    count = len(items)
-    seconds = np.fromiter(map(T, items), np.float64, count)
-    return Samples(series.from_seconds(seconds), np.fromiter(map(V, items), np.float64, count))
-
-
-def _one_by_one(body: bytes, kind: type[Point | NamedPoint]) -> tuple[list[Any], Samples]:
-    def timed(item: Any) -> Any:
-        if fault := _name_fault(item.name) if isinstance(item, NamedPoint) else None:
-            raise ValueError(fault)
-        return item, _microseconds(item.t)
-
-    pairs = _decoded(body, kind, timed)
-    t = np.fromiter((t for _, t in pairs), np.int64, len(pairs))
-    items = [item for item, _ in pairs]
-    return items, Samples(t, np.fromiter(map(V, items), np.float64, len(items)))
-
-
-def _decoded(body: bytes, kind: type, check: Callable[[Any], Any]) -> list[Any]:
-    """What `check` makes of each item; slower than decoding all at once, but tells the faulty ones, by ValueError."""
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
-    good: list[Any] = []
-    faults: list[tuple[int | None, str]] = []
-    try:
-        body.decode()
-        items = RAW_ITEMS.decode(body)
-    except NOT_AS_EXPECTED as error:
-        raise _refusal(_sentence(error)) from None
-    for index, item in enumerate(items):
-        try:
-            good.append(check(decoder.decode(item)))
-        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors too
-            faults.append((index, _sentence(error)))
-            if len(faults) == MAX_FAULTS:
-                break
-    if faults:
-        raise InvalidUpload(faults)
-    return good
-
-
-def _microseconds(time: float | str | None) -> int:
-    """Raises ValueError, a sentence, where it is no time that a datetime could hold."""
-    if isinstance(time, str):
-        try:
-            moment = datetime.fromisoformat(time)
-        except ValueError:
-            raise ValueError("t must be epoch seconds or ISO 8601, like 2024-03-28T16:55:34Z") from None
-        if moment.tzinfo is None:
-            raise ValueError("t must have an offset, like Z or +01:00")
-        microseconds = series.from_datetime(moment)
-    else:
-        microseconds = round((time or 0) * series.SECOND)
-    if not series.EARLIEST <= microseconds <= series.LATEST:
-        raise ValueError("t must lie in the years 1 to 9999")
-    return microseconds
-
-
-def _name_fault(name: str) -> str | None:
-    return _text_fault("name", name, MAX_NAME)
-
-
-def _text_fault(field: str, text: str, most: int) -> str | None:
-    if not text:
-        return f"{field} must not be empty"
-    if len(text) > most:
-        return f"{field} must have {most} characters or fewer"
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        return f"{field} must hold no control character"
-    return None
-
-
-def _refusal(fault: str) -> InvalidUpload:
-    return InvalidUpload([(None, fault)])
-
-
-def _sentence(error: Exception) -> str:
-    """What a decoder said, in the words of who sent the body."""
-    if isinstance(error, UnicodeDecodeError):
-        return "the body is not UTF-8"
-    if isinstance(error, RecursionError):
-        return "the body is nested too deep"
-    said, _, path = str(error).partition(" - at `$")
-    said = re.sub(r"`([^`]*)`", lambda match: KINDS.get(match[1], match[0]), said)[:MAX_SENTENCE]
-    return f"{field}: {said}" if (field := path.strip(".`")) else said
+        return series.evenly_sampled(to_microseconds("start", start), microseconds, values)
+    except OverflowError:
+        raise refusal("start and interval: the last of the values would lie beyond the year 9999") from None
+    except ValueError as error:
+        raise refusal(str(error)) from None

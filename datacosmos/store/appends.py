@@ -13,7 +13,9 @@ from datacosmos.store.commits import Appended, Commit, Key, Points
 from datacosmos.store.connection import Database
 
 COMMITS = 4  # at once: more would only be smaller
-GROUP = 100_000  # points in one group, more only where one append has more
+# Of one group, more only where one append has more.
+MOST_POINTS = 100_000
+MOST_KEYS = 10_000
 
 
 @dataclass(eq=False)
@@ -54,13 +56,16 @@ class Appends:
 
     def _next_group(self) -> list[Append]:
         """What waits for no other commit; of two appends to one series the earlier goes first."""
-        group, waiting, size, taken = list[Append](), deque[Append](), 0, set(self._busy)
+        group, waiting, taken = list[Append](), deque[Append](), set(self._busy)
+        points = keys = 0
         for append in self._waiting:
             if append.outcome.cancelled():
                 continue
-            if taken.isdisjoint(append.keys) and (not group or size + append.size <= GROUP):
+            fits = points + append.size <= MOST_POINTS and keys + len(append.keys) <= MOST_KEYS
+            if taken.isdisjoint(append.keys) and (fits or not group):
                 group.append(append)
-                size += append.size
+                points += append.size
+                keys += len(append.keys)
             else:
                 waiting.append(append)
                 taken |= append.keys

@@ -5,8 +5,9 @@ The version of each series guards it against other processes: who finds it chang
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +19,23 @@ from pymongo.errors import PyMongoError
 from datacosmos.domain import series
 from datacosmos.domain.series import EMPTY, Samples
 from datacosmos.errors import SeriesGone
-from datacosmos.store.chunks import Chunks, off_loop
+from datacosmos.store.chunks import Chunks, Entries, off_loop
 from datacosmos.store.connection import Database, Document
-from datacosmos.store.roots import FRESH, Snapshot, blank, contents, to_document, to_snapshot
+from datacosmos.store.roots import (
+    FRESH,
+    MOST_FRESH,
+    Snapshot,
+    blank,
+    bounds,
+    contents,
+    to_document,
+    to_piece,
+    to_snapshot,
+)
 from datacosmos.store.stages import Stage
-from datacosmos.store.transactions import Conflict, Session, Try, insist, passing, transaction
+from datacosmos.store.transactions import Conflict, Session, Try, insist, judged, transaction
 
+FOLDS = 32  # series whose fresh points one commit puts into chunks, and more where it brings many points
 HOLD = 3000  # milliseconds that a writer who lost too often keeps others waiting
 LOSSES = 3
 
@@ -61,23 +73,42 @@ class Share(NamedTuple):
     parts: list[Samples]
 
 
-@dataclass
+@dataclass(slots=True)
 class Change:
-    """A series before and after a commit."""
+    """A series, and the points new to it, in order: fresh ones, but where `pages` lead to all there are."""
 
     before: Snapshot
-    after: Snapshot
+    new: Samples
+    pages: Entries | None = None
 
     @property
-    def write(self) -> InsertOne[Document] | UpdateOne:
-        if not self.before.version:
-            return InsertOne(to_document(self.after))
-        where = {"_id": self.before.id, "version": self.before.version}
-        return UpdateOne(where, {"$set": self._changed(), "$unset": {"hold": 1}})
+    def fresh(self) -> int:
+        return len(self.before.fresh) + len(self.new)
 
-    def _changed(self) -> Document:
-        old = contents(self.before)
-        return {name: value for name, value in contents(self.after).items() if value != old[name]}
+    def write(self, *, guarded: bool) -> InsertOne[Document] | UpdateOne:
+        """Without effect where it is guarded and the version is no longer the one before."""
+        after = self._after()
+        if not self.before.version:
+            return InsertOne(to_document(after))
+        if self.pages is None:
+            changes = {"$set": bounds(after), "$push": {"pieces": to_piece(self.new)}, "$unset": {"hold": 1}}
+        else:
+            changes = {"$set": contents(after), "$unset": {"pieces": 1, "hold": 1}}
+        guard = {"version": self.before.version} if guarded else {}
+        return UpdateOne({"_id": self.before.id} | guard, changes)
+
+    def _after(self) -> Snapshot:
+        """As far as it is written: fresh points that are there already stay as they are."""
+        before, first, last = self.before, int(self.new.t[0]), int(self.new.t[-1])
+        return replace(
+            before,
+            version=before.version + 1,
+            count=before.count + len(self.new),
+            start=first if before.start is None else min(before.start, first),
+            end=last if before.end is None else max(before.end, last),
+            pages=before.pages if self.pages is None else self.pages,
+            fresh=self.new if self.pages is None else EMPTY,
+        )
 
 
 class Commit:
@@ -94,17 +125,17 @@ class Commit:
             await self._hold()
         shares = await self._shares()
         stored = np.zeros(len(self._group), np.int64)
-        stage = Stage(self._database, self._chunks)
         changes = list[Change]()
-        for root, indexes, parts in shares:
+        for share in shares:
             await asyncio.sleep(0)  # there may be thousands: let others have their turn
-            after, counts = await self._appended(root, indexes, parts, stage)
-            if counts.any():
-                stored += counts
-                changes.append(Change(root, after))
-        await stage.flush()
+            new, appends = await self._new(share)
+            if len(new):
+                np.add.at(stored, appends, 1)
+                changes.append(Change(share.root, new))
+        stage = Stage(self._database, self._chunks)
+        await self._fold(changes, stage)
         await self._write(changes, stage, attempt.deadline)
-        found = {index for _, indexes, _ in shares for index in indexes}
+        found = {index for share in shares for index in share.indexes}
         return [
             Appended(int(stored[index]), sum(map(len, points.values())) - int(stored[index]))
             if index in found
@@ -114,31 +145,24 @@ class Commit:
 
     async def _shares(self) -> list[Share]:
         """Each series of the group with the appends that have points for it, the earliest first."""
-        by_name, by_id = await self._roots_of({target for points in self._group for target in points})
+        by_name, by_id = await self._roots_of()
         shares: dict[str, Share] = {}
         for index, points in enumerate(self._group):
             for target, samples in points.items():
                 if target.id is not None:
                     root = by_id.get(target.id)
-                else:
-                    fresh = blank(str(uuid_utils.uuid7()), target.owner, target.name)
-                    root = by_name.setdefault((target.owner, target.name), fresh)
+                elif (root := by_name.get(target.key)) is None:
+                    root = by_name[target.key] = blank(str(uuid_utils.uuid7()), target.owner, target.name)
                 if root is not None:
                     share = shares.setdefault(root.id, Share(root, [], []))
                     share.indexes.append(index)
                     share.parts.append(samples)
         return [share for _, share in sorted(shares.items())]
 
-    async def _roots_of(self, targets: Iterable[Target]) -> tuple[dict[Key, Snapshot], dict[str, Snapshot]]:
+    async def _roots_of(self) -> tuple[dict[Key, Snapshot], dict[str, Snapshot]]:
         """The roots there are. Raises Conflict while another writer keeps one to itself."""
-        names: dict[str | None, list[str | None]] = {}
-        for target in targets:
-            if target.id is None:
-                names.setdefault(target.owner, []).append(target.name)
-        where: list[Document] = [{"owner": owner, "name": {"$in": some}} for owner, some in names.items()]
-        where.append({"_id": {"$in": [target.id for target in targets if target.id is not None]}})
         held = {"$and": [{"$ne": ["$hold.by", self._writer]}, {"$gt": ["$hold.until", "$$NOW"]}]}
-        found = self._roots.aggregate([{"$match": {"$or": where}}, {"$set": {"held": held}}])
+        found = self._roots.aggregate([{"$match": self._where()}, {"$set": {"held": held}}])
         by_name, by_id = dict[Key, Snapshot](), dict[str, Snapshot]()
         async for document in found:
             if document["held"]:
@@ -147,27 +171,46 @@ class Commit:
             by_name[root.owner, root.name] = by_id[root.id] = root
         return by_name, by_id
 
-    async def _appended(
-        self, root: Snapshot, indexes: Sequence[int], parts: Sequence[Samples], stage: Stage
-    ) -> tuple[Snapshot, NDArray[np.int64]]:
-        """The series with what is new of the parts, and how many points of each append that is."""
-        points = series.joined(parts)
+    def _where(self) -> Document:
+        """What finds the series of the group."""
+        names: dict[str | None, list[str | None]] = {}
+        ids = list[str]()
+        for target in {target for points in self._group for target in points}:
+            if target.id is None:
+                names.setdefault(target.owner, []).append(target.name)
+            else:
+                ids.append(target.id)
+        return {
+            "$or": [{"_id": {"$in": ids}}, *({"owner": owner, "name": {"$in": some}} for owner, some in names.items())]
+        }
+
+    async def _new(self, share: Share) -> tuple[Samples, NDArray[np.intp]]:
+        """The points that the series does not have yet, in order, and the index of the append each comes from."""
+        points = series.joined(share.parts)
         first = await off_loop(len(points), series.first_in_order, points.t)
         t = points.t[first]
-        new = first[~(series.known(root.fresh.t, t) | await self._chunks.known(root.pages, t))]
-        appends = np.repeat(np.array(indexes), [len(part) for part in parts])[new]
-        counts = np.bincount(appends, minlength=len(self._group))
-        fresh, pages = series.merged(root.fresh, points[new]), root.pages
-        if len(fresh) > FRESH:
-            fresh, pages = EMPTY, await stage.graft(root.id, pages, fresh)
-        after = replace(root, version=root.version + 1, count=root.count + len(new), pages=pages, fresh=fresh)
-        return _bounded(after, points.t[new]), counts
+        new = first[~(series.known(share.root.fresh.t, t) | await self._chunks.known(share.root.pages, t))]
+        appends = np.repeat(np.array(share.indexes), [len(part) for part in share.parts])
+        return points[new], appends[new]
+
+    async def _fold(self, changes: Sequence[Change], stage: Stage) -> None:
+        """Put fresh points into chunks, of the series that have most: as many as keep up with what comes."""
+        most = FOLDS + sum(len(change.new) for change in changes) // FRESH * 2
+        full = sorted((change for change in changes if change.fresh > FRESH), key=attrgetter("fresh"), reverse=True)
+        for rank, change in enumerate(full):
+            if rank < most or change.fresh > MOST_FRESH:
+                fresh = series.merged(change.before.fresh, change.new)
+                change.pages = await stage.graft(change.before.id, change.before.pages, fresh)
+        await stage.flush()
 
     async def _write(self, changes: Sequence[Change], stage: Stage, deadline: float) -> None:
         """All changes or none; raises Conflict where one series is no longer at the version it was."""
 
         async def act(session: Session | None) -> None:
-            result = await self._roots.bulk_write([change.write for change in changes], session=session)
+            if session is not None:
+                await self._require_versions(changes, session)
+            writes = [change.write(guarded=session is None) for change in changes]
+            result = await self._roots.bulk_write(writes, session=session)
             if result.matched_count + result.inserted_count < len(changes):
                 raise Conflict
             if session is not None and stage.used:
@@ -179,25 +222,21 @@ class Commit:
             try:
                 await act(None)
             except PyMongoError as error:
-                if passing(error):
-                    raise Conflict from error
-                raise
+                raise judged(error) from None
+
+    async def _require_versions(self, changes: Sequence[Change], session: Session) -> None:
+        """Raises Conflict where a series changed. From here on the transaction's snapshot guards the versions:
+
+        updates by the id alone, which MongoDB does three times as fast.
+        """
+        expected = {change.before.id: change.before.version for change in changes if change.before.version}
+        found = self._roots.find({"_id": {"$in": list(expected)}}, {"version": 1}, session=session)
+        versions = {document["_id"]: document["version"] async for document in found}
+        if versions != expected:
+            raise Conflict
 
     async def _hold(self) -> None:
         """Ask other writers to wait: who lost again and again has more to do than they have."""
-        names = [target for points in self._group for target in points]
-        where = [{"_id": target.id} if target.id else {"owner": target.owner, "name": target.name} for target in names]
         until = {"$add": ["$$NOW", HOLD]}
         free: Document = {"$expr": {"$not": [{"$gt": ["$hold.until", "$$NOW"]}]}}
-        await self._roots.update_many({"$or": where} | free, [{"$set": {"hold": {"by": self._writer, "until": until}}}])
-
-
-def _bounded(after: Snapshot, t: NDArray[np.int64]) -> Snapshot:
-    if not len(t):
-        return after
-    start, end = int(t[0]), int(t[-1])
-    return replace(
-        after,
-        start=start if after.start is None else min(after.start, start),
-        end=end if after.end is None else max(after.end, end),
-    )
+        await self._roots.update_many(self._where() | free, [{"$set": {"hold": {"by": self._writer, "until": until}}}])

@@ -1,6 +1,8 @@
 """Collection `points`: the readings of the data server and the sensors, accepted and discarded, a document each."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -9,9 +11,12 @@ from bson.errors import BSONError, InvalidDocument
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import BulkWriteError, OperationFailure
 
+from datacosmos.domain.columns import Columns
 from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
 from datacosmos.errors import TooManyPoints
+from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database, Document, check_passing, store_errors
+from datacosmos.store.finding import find_batches
 
 DUPLICATE_KEY, INDEX_NOT_FOUND = 11000, 27
 LONGEST_ERROR = 300  # characters: the driver may repeat the document
@@ -32,6 +37,8 @@ INDEXES = [
 ]
 MOST_RAW = 32 << 20
 """Bytes of payload that one answer may hold."""
+BATCH, PAGES = 20_000, 5_000
+"""Points in one answer of MongoDB's, as columns and as documents."""
 RETENTION = "retention"
 LONGEST_RETENTION = 2**31 - 1  # seconds: MongoDB takes no more
 
@@ -130,8 +137,14 @@ class Points:
 
     async def accepted(self, series: str, window: Window, *, limit: int, after: Position | None = None) -> list[Point]:
         """The first accepted points of a series after a position, by time, then id, without their raw payloads."""
-        where = {"series": series, "status": Status.ACCEPTED.value}
-        return [point async for point in self._page(where, "time", window, limit, after, {"raw": 0})]
+        pages = self.accepted_pages(series, window, limit=limit, after=after)
+        return [point async for page in pages for point in page]
+
+    def accepted_pages(
+        self, series: str, window: Window, *, limit: int, after: Position | None = None
+    ) -> AsyncGenerator[list[Point]]:
+        """The same, in pages that are short enough for others to get their turn in between."""
+        return self._pages(_accepted(series), "time", window, limit, after, {"raw": 0})
 
     async def discards(
         self,
@@ -146,32 +159,52 @@ class Points:
 
         Raises TooManyPoints where their payloads together are larger than MOST_RAW.
         """
+        pages = self.discards_pages(reason, window, limit=limit, after=after, source=source)
+        return [point async for page in pages for point in page]
+
+    async def discards_pages(
+        self,
+        reason: Reason | None,
+        window: Window,
+        *,
+        limit: int,
+        after: Position | None = None,
+        source: str | None = None,
+    ) -> AsyncGenerator[list[Point]]:
+        """The same, in pages that are short enough for others to get their turn in between."""
         where = DISCARDED | ({"reasons": reason.value} if reason else {}) | ({"source": source} if source else {})
-        found: list[Point] = []
-        room = MOST_RAW
-        async for point in self._page(where, "received_at", window, limit, after):
-            found.append(point)
-            room -= len(point.reading.raw)
-            if room < 0:
-                raise TooManyPoints(f"the payloads of {len(found)} are more than {MOST_RAW >> 20} MiB; ask for fewer")
-        return found
+        found, room = 0, MOST_RAW
+        async with aclosing(self._pages(where, "received_at", window, limit, after)) as pages:
+            async for page in pages:
+                for point in page:
+                    found += 1
+                    room -= len(point.reading.raw)
+                    if room < 0:
+                        raise TooManyPoints(
+                            f"the payloads of {found} are more than {MOST_RAW >> 20} MiB; ask for fewer"
+                        )
+                yield page
 
-    async def values(self, series: str, window: Window, *, batch: int) -> AsyncGenerator[list[tuple[datetime, float]]]:
-        """Time and value of every accepted point of a series, in order, `batch` at a time."""
-        where = _ranges({"series": series, "status": Status.ACCEPTED.value}, "time", window, None)
-        cursor = self._collection.find(where, {"_id": 0, "time": 1, "value": 1}, batch_size=batch)
-        cursor = cursor.sort([("time", 1), ("_id", 1)])
-        try:
-            while True:
-                with store_errors():
-                    documents = await cursor.to_list(length=batch)
-                if not documents:
-                    return
-                yield [(document["time"], document["value"]) for document in documents]
-        finally:
-            await cursor.close()
+    async def columns(
+        self,
+        series: str,
+        window: Window,
+        *,
+        limit: int = 0,
+        after: Position | None = None,
+        batch: int = BATCH,
+        ids: bool = False,
+    ) -> AsyncGenerator[Columns]:
+        """Time and value, and ids where wanted, of accepted points in order, read from an index alone; 0 is no limit.
 
-    async def _page(
+        Raises NoColumns where a point has no time or no float for a value.
+        """
+        projection = {"_id": int(ids), "time": 1, "value": 1}
+        async with aclosing(self._find(_accepted(series), "time", window, limit, after, projection, batch)) as batches:
+            async for found in batches:
+                yield await found.columns()
+
+    async def _pages(
         self,
         where: Document,
         key: str,
@@ -179,13 +212,37 @@ class Points:
         limit: int,
         after: Position | None,
         projection: Document | None = None,
-    ) -> AsyncGenerator[Point]:
+    ) -> AsyncGenerator[list[Point]]:
+        async with aclosing(self._find(where, key, window, limit, after, projection or {}, PAGES)) as batches:
+            async for batch in batches:
+                for documents in batch.documents():
+                    yield [from_document(document) for document in documents]
+                    await asyncio.sleep(0)
+
+    async def _find(
+        self,
+        where: Document,
+        key: str,
+        window: Window,
+        limit: int,
+        after: Position | None,
+        projection: Document,
+        batch: int,
+    ) -> AsyncGenerator[Batch]:
         if after is not None and window.end is not None and after.time > window.end:
             return
-        cursor = self._collection.find(_ranges(where, key, window, after), projection, limit=limit)
+        command: Document = {
+            "find": self._collection.name,
+            "filter": _ranges(where, key, window, after),
+            "projection": projection,
+            "sort": {key: 1, "_id": 1},
+            "limit": limit,
+            "batchSize": min(batch, limit) if limit else batch,
+        }
         with store_errors():
-            async for document in cursor.sort([(key, 1), ("_id", 1)]):
-                yield from_document(document)
+            async with aclosing(find_batches(self._collection, command)) as batches:
+                async for found in batches:
+                    yield found
 
     async def _insert(self, batch: Sequence[tuple[Point, Document]], written: Written) -> list[tuple[Point, Document]]:
         """Insert unordered, note what became of each, and return those beaten by an earlier identity."""
@@ -225,6 +282,10 @@ class Points:
                 {"series": 1, "time": 1, "identity": 1},
             ).to_list(length=len(keys))
         return {_identity(document): document["_id"] for document in found}
+
+
+def _accepted(series: str) -> Document:
+    return {"series": series, "status": Status.ACCEPTED.value}
 
 
 def _sort_out(
@@ -268,7 +329,8 @@ def _ranges(where: Document, key: str, window: Window, after: Position | None) -
 
 
 def to_document(point: Point) -> Document:
-    reading, verdict = point.reading, point.verdict
+    reading = point.reading
+    reasons = [reason.value for reason in point.verdict.reasons]
     document: Document = {
         "_id": point.id,
         "source": reading.source,
@@ -276,9 +338,9 @@ def to_document(point: Point) -> Document:
         "time": reading.time,
         "value": reading.value,
         "tags": list(reading.tags),
-        "status": verdict.status.value,
-        "reason": verdict.reason and verdict.reason.value,
-        "reasons": [reason.value for reason in verdict.reasons],
+        "status": (Status.DISCARDED if reasons else Status.ACCEPTED).value,
+        "reason": reasons[0] if reasons else None,
+        "reasons": reasons,
         "received_at": point.received_at,
         "raw": reading.raw,
     }

@@ -1,18 +1,25 @@
-"""Collection `series`: what a series is, and the root that leads to its points."""
+"""Collection `series`: what a series is, and the root that leads to its points.
+
+The points of a root that are in no chunk yet are its fresh ones: two arrays `t` and `v`, and `pieces` that appends
+pushed since, so that an append writes no more than it brings.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from datacosmos.domain.series import EMPTY, Samples
+from datacosmos.domain.series import EMPTY, Samples, merged
 from datacosmos.store.chunks import ENTRY, NO_ENTRIES, Entries, to_fields, to_samples
 from datacosmos.store.connection import Document
 
 # Points that wait in the root itself, of any time, before they go into chunks: most appends change nothing else.
-FRESH = 1024
+FRESH = 256
+# As many as may wait there while a commit has enough other series to see to.
+MOST_FRESH = 1024
 
-LISTED = {"pages": 0, "t": 0, "v": 0, "hold": 0}
+LISTED = {"pages": 0, "t": 0, "v": 0, "pieces": 0, "hold": 0}
+POINT = np.dtype([("t", "<i8"), ("v", "<f8")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,7 @@ def to_series(document: Document) -> Series:
 
 
 def to_snapshot(document: Document) -> Snapshot:
-    return Snapshot(**_told(document), pages=np.frombuffer(document["pages"], ENTRY), fresh=to_samples(document))
+    return Snapshot(**_told(document), pages=np.frombuffer(document["pages"], ENTRY), fresh=_fresh(document))
 
 
 def blank(identifier: str, owner: str | None, name: str | None, unit: str | None = None) -> Snapshot:
@@ -56,15 +63,26 @@ def to_document(series: Snapshot) -> Document:
 
 
 def contents(series: Snapshot) -> Document:
-    """What an append changes."""
-    return {
-        "count": series.count,
-        "start": series.start,
-        "end": series.end,
-        "version": series.version,
-        "pages": series.pages.tobytes(),
-        **to_fields(series.fresh),
-    }
+    """What an append may change, with all fresh points in `t` and `v`."""
+    return {**bounds(series), "pages": series.pages.tobytes(), **to_fields(series.fresh)}
+
+
+def bounds(series: Series) -> Document:
+    return {"count": series.count, "start": series.start, "end": series.end, "version": series.version}
+
+
+def to_piece(samples: Samples) -> bytes:
+    piece = np.empty(len(samples), POINT)
+    piece["t"], piece["v"] = samples.t, samples.v
+    return piece.tobytes()
+
+
+def _fresh(document: Document) -> Samples:
+    fresh = to_samples(document)
+    if not (pieces := document.get("pieces")):
+        return fresh
+    pushed = np.frombuffer(b"".join(pieces), POINT)
+    return merged(fresh, Samples(pushed["t"], pushed["v"]))
 
 
 def _told(document: Document) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from datacosmos.domain import metrics, series
-from datacosmos.domain.series import CHUNK, Samples
+from datacosmos.domain.series import CHUNK, MAX_NAMES, Samples
 from datacosmos.errors import NameTaken, SeriesGone, TooManyNames
 from datacosmos.store.appends import Appends
 from datacosmos.store.chunks import ChunkGone, Chunks, Entries
@@ -22,7 +22,6 @@ from datacosmos.store.roots import FRESH, LISTED, Series, Snapshot, blank, to_do
 from datacosmos.store.stages import Stage, leave_to_sweep, reclaim
 from datacosmos.store.transactions import Session, Try, insist, transaction
 
-MAX_NAMES = 10_000
 KEEP = timedelta(minutes=5)
 
 

@@ -1,6 +1,7 @@
 import json
 import math
 import random
+import tracemalloc
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datacosmos.domain.series import EARLIEST, LATEST, Samples
-from datacosmos.errors import InvalidUpload
-from datacosmos.sources.uploads import MAX_FAULTS, MAX_NAME, parse_named, parse_points, parse_series
+from datacosmos.domain.instants import parse_time
+from datacosmos.domain.series import EARLIEST, LATEST, MAX_NAMES, Samples, from_datetime
+from datacosmos.errors import InvalidUpload, TooManyNames
+from datacosmos.sources.json_lists import MAX_FAULTS, MAX_ITEMS
+from datacosmos.sources.pushed_points import MAX_NAME
+from datacosmos.sources.uploads import parse_named, parse_points, parse_series
 
 PARSERS = (parse_series, parse_points, parse_named)
 NOT_NUMBERS = [
@@ -208,7 +212,9 @@ def test_every_faulty_item_is_named_with_its_fault() -> None:
     ]
     named = faults(parse_named, json.dumps(items))
     assert [index for index, _ in named] == [1, 2, 3, 4, 5, 6, 7]
-    for (_, fault), word in zip(named, ["name", "t must", "`v`", "`w`", "name", "an object", "a boolean"], strict=True):
+    for (_, fault), word in zip(
+        named, ["name", "'yesterday'", "`v`", "`w`", "name", "an object", "a boolean"], strict=True
+    ):
         assert word in fault
 
 
@@ -240,7 +246,7 @@ def test_the_longest_name_is_taken() -> None:
 @pytest.mark.parametrize("text", [b'"\\ud800"', b'"\xff"', b'"\xed\xa0\x80"'])
 def test_a_name_that_no_utf_8_can_hold_is_refused(text: bytes) -> None:
     assert indexes(parse_series, b'{"points": [], "name": ' + text + b"}") == [None]
-    assert indexes(parse_named, b'[{"t": 1, "v": 1, "name": ' + text + b"}]") == [None]
+    assert indexes(parse_named, b'[{"t": 1, "v": 1, "name": ' + text + b"}]") == [0]
 
 
 @pytest.mark.parametrize(
@@ -285,6 +291,131 @@ def test_a_number_of_a_million_digits_is_refused_by_its_index() -> None:
     digits = "9" * 1_000_000
     assert indexes(parse_named, f'[{{"name": "a", "t": 1, "v": 1}}, {{"name": "a", "t": {digits}, "v": 1}}]') == [1]
     assert indexes(parse_series, f'{{"start": 0, "interval": 1, "values": [0, {digits}]}}') == [1]
+
+
+@pytest.mark.parametrize(
+    ("whole", "said"),
+    [
+        ("", "the body is empty: send an object in JSON"),
+        (" \n", "the body is empty"),
+        ('{"points": [', "item 0: the body ends within it"),
+        ('{"points": [{"t": 1, "v": 1}', "item 0: the body ends within it"),
+        ('{"points": []', "the body ends before its JSON does"),
+        ('{"points": []} x', "there is more"),
+        ('{"start": "noon", "interval": 1, "values": [1]}', "start: 'noon' is no ISO 8601 time"),
+        ('{"start": 1e300, "interval": 1, "values": [1]}', "start must lie in the years 1 to 9999"),
+        ('{"start": 0, "interval": 1e300, "values": [1]}', "interval must be at least a microsecond and at most"),
+        ('{"start": 0, "interval": 1e-7, "values": [1]}', "interval must be at least a microsecond and at most"),
+        ('{"start": 0, "interval": 3e11, "values": [1, 2]}', "the last of the values would lie beyond the year 9999"),
+        ('{"points": null}', "points: Expected a list, got null"),
+        ('{"points": [{"t": 1, "v": 1},]}', "a comma too many after item 0"),
+        ('{"points": [{"t": 1, "v": 1}}]}', "a } too many"),
+        ('{"points": [{"t": "2024-03-28X16:55:34Z", "v": 1}]}', "item 0: t: '2024-03-28X16:55:34Z' is no ISO 8601"),
+    ],
+)
+def test_a_fault_says_what_is_wrong_and_with_which_field(whole: str, said: str) -> None:
+    with pytest.raises(InvalidUpload) as caught:
+        parse_series(whole.encode())
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parse", "whole", "index"),
+    [
+        (parse_series, '{"points": [], "points": []}', None),
+        (parse_series, '{"points": [], "name": "a", "n\\u0061me": "b"}', None),
+        (parse_series, '{"points": [{"t": 0, "v": 0}, {"t": 1, "v": 1, "t": 2}]}', 1),
+        (parse_named, '[{"name": "a", "t": 1, "v": 1}, {"name": "a", "t": 1, "name": "b", "v": 1}]', 1),
+        (
+            parse_named,
+            '[{"name": "a:\\":", "t": "1970-01-01T00:00:00Z", "v": 1, "\\u0074": "1970-01-01T00:00:00Z"}]',
+            0,
+        ),
+    ],
+)
+def test_a_member_given_twice_is_refused(parse: Any, whole: str, index: int | None) -> None:
+    assert [(where, "more than once" in fault) for where, fault in faults(parse, whole)] == [(index, True)]
+
+
+@pytest.mark.parametrize("name", [":", "a: b", '":', '\\":', "\\", "},", "}, {", "],", "[1, 2]", '"t":', '{"t": 1}'])
+def test_a_name_may_look_like_json(name: str) -> None:
+    items = [{"name": name, "t": t, "v": 1} for t in range(20_000)]
+    named = parse_named(json.dumps(items).encode())
+    assert {found: len(samples) for found, samples in named.items()} == {name: 20_000}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (" ,\n\t", " : ")])
+def test_a_fault_far_into_a_long_list_has_its_index(separators: tuple[str, str]) -> None:
+    items: list[Any] = [{"name": "a,]}", "t": t, "v": t / 3} for t in range(50_000)]
+    whole = json.dumps(items, separators=separators).encode()
+    assert parse_named(whole)["a,]}"].v.tolist() == [t / 3 for t in range(50_000)]
+    for index in (0, 20_000, 49_999):
+        assert indexes(parse_named, json.dumps([*items[:index], 7, *items[index:]], separators=separators)) == [index]
+        cut = json.dumps(items[:index], separators=separators)[:-1]
+        assert indexes(parse_named, f'{cut}{"," * bool(index)} {{"name": "a", "t": 1}}, , 2]') == [index, None]
+    values = json.dumps([*range(100_000)], separators=separators)
+    for index, bad in ((0, "x"), (99_999, "x")):
+        numbers: list[Any] = [*range(100_000)]
+        numbers[index] = bad
+        whole = json.dumps({"start": 0, "interval": 1, "values": numbers}, separators=separators).encode()
+        assert indexes(parse_series, whole) == [index]
+    samples = parse_series(f'{{"start": 0, "interval": 1, "values": {values}}}'.encode()).samples
+    assert samples.v.tolist() == [*range(100_000)]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b"[" + b"1," * 4_000_000 + b"1]",
+        b"[" + b"[]," * 3_000_000 + b"1]",
+        b'{"start": 0, "interval": 1, "values": [' + b"1," * 4_000_000 + b"1]}",
+        b"[" + b'{"name": "a", "t": 1, "v": 1}, ' * 250_000 + b"1]",
+    ],
+    ids=["numbers", "lists", "values", "points"],
+)
+def test_reading_takes_no_more_memory_than_a_few_times_the_body(whole: bytes) -> None:
+    parse = parse_named if whole.startswith(b"[") else parse_series
+    tracemalloc.start()
+    try:
+        refusal(parse, whole)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # 16 bytes are what a value that took two takes in the end.
+    assert peak < len(whole) * (30 if parse is parse_series else 6)
+
+
+def test_a_list_has_a_longest_length() -> None:
+    whole = b'{"start": 0, "interval": 1, "values": [' + b"1," * MAX_ITEMS + b"1]}"
+    assert "split it" in faults(parse_series, whole)[0][1]
+
+
+def test_a_request_of_too_many_names_is_refused_before_it_is_read_to_its_end() -> None:
+    items = [{"name": str(number), "t": 1, "v": 1} for number in range(MAX_NAMES + 1)]
+    with pytest.raises(TooManyNames, match="split it"):
+        parse_named(json.dumps([*items, "and no point"]).encode())
+
+
+MOMENTS = st.datetimes(timezones=st.timezones() | st.just(UTC)).map(datetime.isoformat)
+TIMES = MOMENTS | st.from_regex(
+    r"[0-9]{4}-[0-9]{2}-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,9})?Z", fullmatch=True
+)
+
+
+@given(st.lists(TIMES | MICROSECONDS.map(lambda t: t / 1e6), min_size=1, max_size=3))
+def test_a_time_is_read_by_the_one_rule_for_all_times(times: list[str | float]) -> None:
+    def read(time: str | float) -> int | None:
+        try:
+            return from_datetime(parse_time(time)) if isinstance(time, str) else round(time * 1_000_000)
+        except ValueError:
+            return None
+
+    expected = [read(time) for time in times]
+    whole = body(points=[{"t": time, "v": 1} for time in times])
+    if None in expected:
+        assert indexes(parse_points, whole) == [index for index, time in enumerate(expected) if time is None]
+    else:
+        assert parse_points(whole).t.tolist() == expected
 
 
 @given(JSON.map(json.dumps).map(str.encode) | st.binary())

@@ -34,7 +34,7 @@ def away(request: pytest.FixtureRequest) -> Generator[str]:
 
 
 async def read(database: Database) -> None:
-    async for _ in Points(database).values("s", Window(), batch=10):
+    async for _ in Points(database).columns("s", Window(), batch=10):
         pass
 
 

@@ -14,13 +14,14 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from datacosmos.domain import metrics, series
-from datacosmos.domain.series import CHUNK, Samples
+from datacosmos.domain.series import CHUNK, MAX_NAMES, Samples
 from datacosmos.errors import NameTaken, SeriesGone, StoreUnavailable, TooManyNames
 from datacosmos.settings import Settings
 from datacosmos.store.chunks import ENTRY, PAGE, entry_ids
+from datacosmos.store.commits import FOLDS
 from datacosmos.store.connection import Database, connect
 from datacosmos.store.roots import FRESH, Snapshot
-from datacosmos.store.series import EVERYONE, MAX_NAMES, SeriesStore
+from datacosmos.store.series import EVERYONE, SeriesStore
 from tests.store.series_writer import request
 
 AT_ONCE = timedelta(0)
@@ -323,6 +324,51 @@ async def test_many_writers_on_one_series_share_commits(store: SeriesStore) -> N
     found = await snapshot(store, "mast")
     assert found.count == 300
     assert found.version < 10
+
+
+async def test_a_root_of_the_earlier_layout_is_read_and_appended_to(store: SeriesStore, database: Database) -> None:
+    """One that holds more fresh points than one does today, in two arrays and nothing else."""
+    earlier = samples(1000)
+    made = await store.create(ME, "mast", None, samples(1))
+    fields = {"t": earlier.t.tobytes(), "v": earlier.v.tobytes(), "count": 1000, "end": 9990}
+    await database["series"].update_one({"_id": made.id}, {"$set": fields})
+    assert await points(store, "mast") == pairs(earlier)
+    assert await store.append(made, samples(1002, v=7)) == (2, 1000)
+    assert await points(store, "mast") == [*pairs(earlier), (10_000, 7.0), (10_010, 7.0)]
+    assert await stored_chunks(database) == 2  # with its page
+
+
+async def test_names_by_the_thousand_with_full_roots_are_appended_to_in_one_request(
+    store: SeriesStore, database: Database
+) -> None:
+    names = [f"n{number}" for number in range(2000)]
+    await store.append_many(ME, dict.fromkeys(names, samples(1)))
+    full = samples(1000)
+    fields = {"t": full.t.tobytes(), "v": full.v.tobytes(), "count": 1000, "end": 9990}
+    await database["series"].update_many({}, {"$set": fields})
+    for number in range(3):
+        one = samples(1, 10_000 + number * 10)
+        assert await store.append_many(ME, dict.fromkeys(names, one)) == (2000, 0)
+    # What one commit puts into chunks is bounded, and goes on with the next.
+    assert 3 * FOLDS <= await stored_chunks(database) // 2 < 2000
+    assert await store.append_many(ME, dict.fromkeys(names, samples(1003))) == (0, 2000 * 1003)
+    for name in (names[0], names[-1]):
+        assert [t for t, _ in await points(store, name)] == [10 * number for number in range(1003)]
+
+
+async def test_an_append_writes_no_more_than_it_brings(store: SeriesStore, database: Database) -> None:
+    made = await store.create(ME, "mast", None, samples(FRESH - 9))
+    for number in range(9):
+        await store.append(made, samples(1, 9_999_990 - number * 10))
+    root = await database["series"].find_one({"_id": made.id})
+    assert root is not None
+    assert [len(root["t"]), *map(len, root["pieces"])] == [8 * (FRESH - 9), *[16] * 9]
+    assert len(await points(store, "mast")) == FRESH
+    assert await store.append(made, samples(1, 5)) == (1, 0)
+    root = await database["series"].find_one({"_id": made.id})
+    assert root is not None
+    assert (len(root["t"]), "pieces" in root) == (0, False)
+    assert len(await points(store, "mast")) == FRESH + 1
 
 
 async def test_a_large_append_is_not_starved_by_small_ones_of_others(database: Database) -> None:

@@ -6,7 +6,8 @@ from typing import NewType
 import strawberry
 from graphql import GraphQLError
 
-from datacosmos.api.times import format_time, parse_time
+from datacosmos.api.times import format_time
+from datacosmos.domain.instants import parse_time
 
 
 def _read(value: object) -> datetime:

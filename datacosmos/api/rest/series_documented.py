@@ -11,12 +11,15 @@ from datacosmos.api.rest.answers import TOLD, WHOLE, AverageAndSum, Count, Page,
 from datacosmos.api.rest.streams import CSV
 from datacosmos.calculation.answers import Forecast, Foreseen, Interval
 from datacosmos.domain.metrics import Metrics
+from datacosmos.domain.series import MAX_NAMES
 from datacosmos.http.problems import described
-from datacosmos.sources.uploads import MAX_NAME, MAX_UNIT
+from datacosmos.sources.json_lists import MAX_ITEMS
+from datacosmos.sources.pushed_points import MAX_NAME
+from datacosmos.sources.uploads import MAX_UNIT
 
 TIME = {
     "anyOf": [{"type": "number"}, {"type": "string", "format": "date-time"}],
-    "description": "Epoch seconds, whole or fractional, or ISO 8601 with an offset; kept to the microsecond.",
+    "description": "Epoch seconds, whole or fractional, or ISO 8601 with an offset; rounded to the microsecond.",
 }
 VALUE = {"type": "number", "description": "A finite double."}
 NAME = {
@@ -38,7 +41,7 @@ def _object(required: str, **properties: Any) -> dict[str, Any]:
 
 
 def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
+    return {"type": "array", "items": items, "maxItems": MAX_ITEMS}
 
 
 def _body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
@@ -119,7 +122,11 @@ ROUTES: dict[str, dict[str, Any]] = {
         "Push points of any number of series",
         {201: answered(Stored, {"stored": 2, "already": 0}, "Stored, or there already.")},
         *PUSH,
-        body=_body(_list(_object("name t v", name=NAME, t=TIME, v=VALUE)) | {"minItems": 1}, points=NAMED),
+        body=_body(
+            _list(_object("name t v", name=NAME, t=TIME, v=VALUE))
+            | {"minItems": 1, "description": f"Of at most {MAX_NAMES} names; a request of more is refused: split it."},
+            points=NAMED,
+        ),
     ),
     "average": _route(
         "Average and sum of a named series",

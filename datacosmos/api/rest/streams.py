@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from decimal import Decimal
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from datacosmos.api.rest.answers import Told
-from datacosmos.domain.series import Samples, to_seconds
+from datacosmos.domain.series import EXACT, Samples, to_seconds
 
 CSV = "text/csv"
 
@@ -51,6 +54,12 @@ def _csv_lines(samples: Samples) -> bytes:
 
 def _texts(samples: Samples) -> Iterator[tuple[bytes, bytes]]:
     """Each t and v as JSON has it: encoded column by column and then cut, which no object a point is as quick as."""
-    t = orjson.dumps(to_seconds(samples.t))
     v = orjson.dumps(samples.v, option=orjson.OPT_SERIALIZE_NUMPY)
-    return zip(t[1:-1].split(b","), v[1:-1].split(b","), strict=True)
+    return zip(_seconds(samples.t), v[1:-1].split(b","), strict=True)
+
+
+def _seconds(t: NDArray[np.int64]) -> list[bytes]:
+    """Each microsecond told apart, also in years in which a float of seconds can't."""
+    if np.abs(t).max() <= EXACT:
+        return orjson.dumps(to_seconds(t))[1:-1].split(b",")
+    return [f"{Decimal(each).scaleb(-6).normalize():f}".encode() for each in t.tolist()]

@@ -12,7 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from datacosmos.settings import Settings
-from datacosmos.sources.uploads import MAX_FAULTS
+from datacosmos.sources.json_lists import MAX_FAULTS
 from datacosmos.store.stores import Stores
 from datacosmos.tokens import Role
 from tests.api.asking import ADMIN, USER, app_of, bearer, client_of, token

@@ -1,13 +1,15 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from datacosmos.domain.columns import EPOCH, MILLISECOND, Columns
 from datacosmos.domain.points import Reason
 from datacosmos.errors import StoreUnavailable
 from datacosmos.server import serving
@@ -67,11 +69,15 @@ async def test_while_mongodb_is_away_the_answer_is_503(settings: Settings) -> No
     assert int(answer.headers["retry-after"]) > 0
 
 
+def some_columns(number: int) -> Columns:
+    return Columns(np.full(number, (NOON - EPOCH) // MILLISECOND), np.ones(number))
+
+
 class Interrupted(Points):
     """A store that goes away after its first batch."""
 
-    async def values(self, *_: Any, **__: Any) -> AsyncGenerator[list[tuple[datetime, float]]]:
-        yield [(NOON, 1.0)]
+    async def columns(self, *_: Any, **__: Any) -> AsyncGenerator[Columns]:
+        yield some_columns(1)
         raise StoreUnavailable("MongoDB is away")
 
 
@@ -97,11 +103,11 @@ class Endless(Points):
         super().__init__(database)
         self.left = asyncio.Event()
 
-    async def values(self, *_: Any, **__: Any) -> AsyncGenerator[list[tuple[datetime, float]]]:
+    async def columns(self, *_: Any, **__: Any) -> AsyncGenerator[Columns]:
         try:
             while True:
                 await asyncio.sleep(0)
-                yield [(NOON, 1.0)] * 1000
+                yield some_columns(1000)
         finally:
             self.left.set()
 

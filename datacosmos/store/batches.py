@@ -1,0 +1,135 @@
+"""The documents in a reply to `find` or `getMore`, taken from its bytes.
+
+A covered index makes documents that all have one layout. Such a batch is read as a whole, as an array of records; every
+byte that should be the same in all of them is compared. Any other batch is decoded document by document.
+"""
+
+# pyright: reportUnknownVariableType=false
+
+import asyncio
+import struct
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from bson import decode, decode_all
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from numpy.typing import NDArray
+
+from datacosmos.domain.columns import EPOCH, MILLISECOND, Columns, NoColumns
+from datacosmos.store.connection import Document
+
+END, STRING = 0x00, 0x02
+KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
+SIZE = struct.Struct("<i")
+AWARE = CodecOptions[Document](tz_aware=True)
+
+
+class Layout(NamedTuple):
+    """One document as NumPy sees it, and the fields of it that never vary."""
+
+    fields: list[tuple[str, str]]
+    constants: dict[str, bytes]
+
+
+class Batch:
+    """Some documents as MongoDB sent them: a BSON array. `cursor` has the next ones, unless it is 0."""
+
+    def __init__(self, reply: RawBSONDocument) -> None:
+        raw = memoryview(reply["cursor"].raw)
+        begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch, which comes first
+        (size,) = SIZE.unpack_from(raw, begin)
+        rest = bytes(raw[begin + size :])
+        self._array = raw[begin : begin + size]
+        self.cursor: int = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
+
+    async def columns(self) -> Columns:
+        """Raises NoColumns where a point has no time or no float."""
+        columns = self._at_once()
+        return await asyncio.to_thread(self._one_by_one) if columns is None else columns
+
+    def documents(self, at_once: int = 500) -> Iterator[list[Document]]:
+        """All of them, decoded `at_once`, which bounds how long a step of this iterator takes."""
+        found: list[memoryview] = []
+        for document in self._documents():
+            found.append(document)
+            if len(found) == at_once:
+                yield decode_all(b"".join(found), AWARE)
+                found = []
+        if found:
+            yield decode_all(b"".join(found), AWARE)
+
+    def _documents(self) -> Iterator[memoryview]:
+        """Each element is a type, a key of digits, a zero, and the document."""
+        position, number = 4, 0
+        while position < len(self._array) - 1:
+            position += len(str(number)) + 2
+            (size,) = SIZE.unpack_from(self._array, position)
+            yield self._array[position : position + size]
+            position += size
+            number += 1
+
+    def _at_once(self) -> Columns | None:
+        """None where layouts differ. Documents whose keys have equally many digits are the rows of one array."""
+        first = next(self._documents(), None)
+        layout = None if first is None else _layout(bytes(first))
+        if layout is None:
+            return None
+        position, number, digits, end = 4, 0, 1, len(self._array) - 1
+        found: list[NDArray[Any]] = []
+        while position < end:
+            row = np.dtype([("kind", "S1"), ("key", f"S{digits}"), ("zero", "S1"), *layout.fields])
+            count = min(10**digits - number, (end - position) // row.itemsize)
+            rows = np.frombuffer(self._array, row, count, position)
+            if not count or any((rows[name] != value).any() for name, value in layout.constants.items()):
+                return None
+            found.append(rows)
+            position, number, digits = position + count * row.itemsize, number + count, digits + 1
+        return _columns(found)
+
+    def _one_by_one(self) -> Columns:
+        documents = [document for some in self.documents() for document in some]
+        if not all(isinstance(each["time"], datetime) and isinstance(each["value"], float) for each in documents):
+            raise NoColumns
+        times = [(each["time"] - EPOCH) // MILLISECOND for each in documents]
+        ids = [each["_id"].encode() for each in documents if "_id" in each]
+        return Columns(
+            np.array(times, np.int64), np.array([each["value"] for each in documents], np.float64), _whole(ids)
+        )
+
+
+def _layout(document: bytes) -> Layout | None:
+    """None unless it has a time, a float, and nothing else but an id."""
+    fields, constants = [("size", "S4")], {"kind": b"\x03", "zero": b"", "size": document[:4]}
+    position, seen = 4, set[bytes]()
+    while (kind := document[position]) != END:
+        name = document[position : document.index(END, position)]
+        if name not in KINDS:
+            return None
+        head = position + len(name) + (5 if kind == STRING else 1)
+        width = SIZE.unpack_from(document, head - 4)[0] if kind == STRING else 8  # a string's counts its last zero
+        what = f"S{width}" if kind == STRING else KINDS[name]
+        fields += [(f"head of {name[1:]!r}", f"S{head - position}"), (name[1:].decode(), what)]
+        constants[f"head of {name[1:]!r}"] = document[position:head]
+        position = head + width
+        seen.add(name)
+    complete = {b"\x09time", b"\x01value"} <= seen
+    return Layout([*fields, ("last", "S1")], constants | {"last": b""}) if complete else None
+
+
+def _columns(found: Sequence[NDArray[Any]]) -> Columns | None:
+    time, value = (np.concatenate([rows[name] for rows in found]) for name in ("time", "value"))
+    if "_id" not in (found[0].dtype.names or ()):
+        return Columns(time, value)
+    ids = np.concatenate([rows["_id"] for rows in found])
+    # NumPy takes zeros at the end for padding: here it must be the one that ends a string.
+    last = ids.view(np.uint8).reshape(len(ids), -1)[:, -2:]
+    return Columns(time, value, ids) if last[:, 0].all() and not last[:, 1].any() else None
+
+
+def _whole(ids: Sequence[bytes]) -> NDArray[np.bytes_] | None:
+    if any(each.endswith(b"\0") for each in ids):
+        raise NoColumns
+    return np.array(ids, np.bytes_) if ids else None

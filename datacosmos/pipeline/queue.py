@@ -226,14 +226,14 @@ class Queue:
         subjects = f"{stream}.{source}.>"
         with queue_errors():
             info = await self._jetstream.stream_info(stream, subjects_filter=subjects)
-            counts = {int(subject.rpartition(".")[2]): n for subject, n in (info.state.subjects or {}).items()}
+            counts = [(_readings(subject), n) for subject, n in (info.state.subjects or {}).items()]
             try:
                 oldest = await self._jetstream.get_msg(stream, seq=1, subject=subjects, next=True)
             except nats.js.errors.NotFoundError:
                 oldest = None
         return Flight(
-            messages=sum(counts.values()),
-            readings=sum(readings * n for readings, n in counts.items()),
+            messages=sum(n for _, n in counts),
+            readings=sum(readings * n for readings, n in counts),
             oldest=oldest and oldest.time,
         )
 
@@ -357,6 +357,12 @@ async def connect(url: str, *, stream: str, max_bytes: int, timeout: timedelta) 
         yield Queue(client, stream=stream, max_bytes=max_bytes, timeout=timeout)
     finally:
         await client.close()
+
+
+def _readings(subject: str) -> int:
+    """In each message under this subject; none that we know of in a stranger's."""
+    count = subject.rpartition(".")[2]
+    return int(count) if count.isdecimal() else 0
 
 
 def _count(delivery: Delivery) -> None:

@@ -1,7 +1,6 @@
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from starlette.types import Message
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from datacosmos.domain.columns import Columns
 from datacosmos.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.connection import Database
@@ -62,7 +62,7 @@ async def test_any_other_request_gets_an_id_of_its_own(client: httpx.AsyncClient
 class Failing(Points):
     """A store with a bug."""
 
-    def values(self, *_: Any, **__: Any) -> AsyncGenerator[list[tuple[datetime, float]]]:
+    def columns(self, *_: Any, **__: Any) -> AsyncGenerator[Columns]:
         raise RuntimeError("the password is hunter2")
 
 

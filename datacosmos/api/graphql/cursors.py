@@ -2,14 +2,12 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from datacosmos.domain.columns import EPOCH, MILLISECOND
 from datacosmos.errors import InvalidCursor
 from datacosmos.store.points import Position
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)  # what MongoDB keeps
 INSIDE = re.compile(r"[a-z]+\|(-?[0-9]{1,15})\|(.+)", re.DOTALL)
 
 
@@ -21,8 +19,11 @@ class Kind(StrEnum):
 
 
 def encode_cursor(kind: Kind, position: Position) -> str:
-    milliseconds = (position.time - EPOCH) // MILLISECOND
-    return urlsafe_b64encode(f"{kind}|{milliseconds}|{position.id}".encode()).decode()
+    return encode_key(kind, (position.time - EPOCH) // MILLISECOND, position.id.encode()).decode()
+
+
+def encode_key(kind: Kind, milliseconds: int, name: bytes) -> bytes:
+    return urlsafe_b64encode(b"%b|%d|%b" % (kind.encode(), milliseconds, name))
 
 
 def decode_cursor(kind: Kind, cursor: str) -> Position:

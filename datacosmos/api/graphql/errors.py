@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import strawberry
 import structlog
 from graphql import GraphQLError
+from strawberry.types import ExecutionContext
 
 from datacosmos.errors import (
     DatacosmosError,
@@ -27,6 +29,18 @@ CODES: dict[type[DatacosmosError], str] = {
     Forbidden: "FORBIDDEN",
     Unavailable: "UNAVAILABLE",
 }
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's, but for its log: a client's mistake is no error of ours."""
+
+    def process_errors(
+        self,
+        errors: list[GraphQLError],
+        execution_context: ExecutionContext | None = None,  # noqa: ARG002
+    ) -> None:
+        for error in errors:
+            log_error(error)
 
 
 def present_error(error: GraphQLError, request_id: str) -> dict[str, Any]:

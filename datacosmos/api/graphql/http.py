@@ -1,6 +1,7 @@
 """GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,20 +13,22 @@ from fastapi import APIRouter, Security
 from graphql import GraphQLError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from datacosmos.api.access import BEARER, Gate
-from datacosmos.api.graphql.context import Context
+from datacosmos.api.graphql.context import AT_ONCE, Context
 from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
 from datacosmos.api.graphql.errors import present_error
+from datacosmos.api.graphql.fast import dump
 from datacosmos.api.graphql.schema import create_schema
 from datacosmos.api.intake import Intake
 from datacosmos.api.media import GRAPHQL, HTML, JSON, negotiate
 from datacosmos.http.bodies import BodyTooLarge, read_body
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 
@@ -36,6 +39,9 @@ POLICY = (
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
+
+WHOLE = 1 << 16
+"""Bytes up to which an answer is sent as a whole."""
 
 
 class Ask(msgspec.Struct, rename="camel"):
@@ -60,8 +66,10 @@ class Refused(Exception):
 class Endpoint:
     """Reads a request, has it executed, and says how it went."""
 
-    def __init__(self, settings: Settings, stores: Stores, gate: Gate, intake: Intake) -> None:
-        self._schema = create_schema(settings)
+    def __init__(self, settings: Settings, stores: Stores, gate: Gate, intake: Intake, *, fast: bool) -> None:
+        self._schema = create_schema(settings, fast=fast)
+        self._fast = fast
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._settings = settings
         self._stores = stores
         self._gate = gate
@@ -105,24 +113,31 @@ class Endpoint:
             intake=self._intake,
             max_points=self._settings.max_points,
             request_id=request.state.request_id,
+            fast=self._fast,
+            turns=self._turns,
         )
+        allowed = [OperationType.QUERY] if request.method == "GET" else list(OperationType)
         try:
-            return await self._schema.execute(
-                ask.query,
-                ask.variables,
-                context,
-                operation_name=ask.operation_name,
-                allowed_operation_types=[OperationType.QUERY] if request.method == "GET" else list(OperationType),
-            )
+            async with until_client_leaves(request):
+                return await self._schema.execute(
+                    ask.query,
+                    ask.variables,
+                    context,
+                    operation_name=ask.operation_name,
+                    allowed_operation_types=allowed,
+                )
         except InvalidOperationTypeError:
             raise Refused(405, "GET executes queries only; use POST", headers={"Allow": "POST"}) from None
         except CannotGetOperationTypeError as error:
             return ExecutionResult(None, [GraphQLError(error.as_http_error_reason())])
 
 
-def graphql_routes(settings: Settings, stores: Stores, gate: Gate, intake: Intake) -> APIRouter:
+def graphql_routes(settings: Settings, stores: Stores, gate: Gate, intake: Intake, *, fast: bool = True) -> APIRouter:
     router = APIRouter(tags=["graphql"])
-    endpoint = Endpoint(settings, stores, gate, intake)
+    endpoint = Endpoint(settings, stores, gate, intake, fast=fast)
+    # What FastAPI does for each request costs as much as a short query. So this route answers a POST; the one that
+    # FastAPI knows of stands behind it, and documents it.
+    router.add_route("/graphql", endpoint.post, methods=["POST"], include_in_schema=False)
     add = partial(
         router.add_api_route,
         "/graphql",
@@ -198,4 +213,16 @@ def _response(
     body: Mapping[str, Any], media_type: str, status: int, headers: Mapping[str, str] | None = None
 ) -> Response:
     content_type = {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}
-    return Response(orjson.dumps(body), status, {**content_type, **(headers or {})})
+    pieces = dump(body)
+    length = sum(map(len, pieces))
+    headers = {**content_type, **(headers or {})}
+    if length <= WHOLE:
+        return Response(b"".join(pieces), status, headers)
+    return StreamingResponse(_each(pieces), status, {**headers, "Content-Length": str(length)})
+
+
+async def _each(pieces: list[bytes]) -> AsyncGenerator[bytes]:
+    """Each is let go of once it is sent."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()

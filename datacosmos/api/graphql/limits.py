@@ -32,8 +32,12 @@ class Extent(NamedTuple):
 
 
 def limit_extensions(settings: Settings) -> list[Callable[[], SchemaExtension]]:
-    rules = [extent_rule(settings.max_query_depth, settings.max_query_aliases), MaxIntrospectionDepthRule]
+    rules = limit_rules(settings)
     return [lambda: MaxTokensLimiter(settings.max_query_tokens), lambda: AddValidationRules(rules)]
+
+
+def limit_rules(settings: Settings) -> list[type[ASTValidationRule]]:
+    return [extent_rule(settings.max_query_depth, settings.max_query_aliases), MaxIntrospectionDepthRule]
 
 
 def extent_rule(max_depth: int, max_aliases: int) -> type[ASTValidationRule]:

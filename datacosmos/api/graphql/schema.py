@@ -1,18 +1,19 @@
 """The questions that can be asked."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import strawberry
-from graphql import GraphQLError
 from strawberry import UNSET
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
 
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, decode_cursor
-from datacosmos.api.graphql.errors import log_error
+from datacosmos.api.graphql.errors import Schema
+from datacosmos.api.graphql.fast import FastSchema
 from datacosmos.api.graphql.limits import limit_extensions
+from datacosmos.api.graphql.listings import POINT, READING, Accepted, Discarded, Listing, Page, answer, refuse_more_than
 from datacosmos.api.graphql.permissions import admins_only, owner_only
 from datacosmos.api.graphql.scalars import BIG_INT, DATE_TIME, BigInt
 from datacosmos.api.graphql.types import (
@@ -23,11 +24,10 @@ from datacosmos.api.graphql.types import (
     Receipt,
     SensorReading,
     SourceLedger,
-    connect,
 )
 from datacosmos.api.times import make_window
 from datacosmos.domain.points import Reason
-from datacosmos.errors import InvalidPage, TooManyPoints
+from datacosmos.errors import InvalidPage
 from datacosmos.settings import Settings
 from datacosmos.sources.data_server import SERIES
 from datacosmos.sources.sensors import series_of
@@ -50,9 +50,10 @@ class Query:
         context = info.context
         context.access.require_series(series)
         window = make_window(start or None, end or None)
-        found = await context.stores.points.accepted(series, window, limit=context.max_points + 1)
-        _refuse_more_than(context.max_points, len(found), "pointsConnection, or GET /points")
-        return [Point.of(point) for point in found]
+        asked = Accepted(context.stores.points, series, window, context.max_points + 1)
+        return await answer(
+            info, Listing(asked, Point.of, "pointsConnection, or GET /points", {**POINT, "series": series})
+        )
 
     @strawberry.field(description="The same points, page by page.")
     async def points_connection(
@@ -69,8 +70,8 @@ class Query:
         window = make_window(start or None, end or None)
         size = page_size(first, POINTS_PAGE, context.max_points)
         position = None if after is UNSET or after is None else decode_cursor(Kind.POINTS, after)
-        found = await context.stores.points.accepted(series, window, limit=size + 1, after=position)
-        return connect(found, size, Kind.POINTS, Point.of, has_previous=position is not None)
+        asked = Accepted(context.stores.points, series, window, size + 1, position)
+        return await answer(info, Page(asked, Point.of, Kind.POINTS, {**POINT, "series": series}))
 
     @strawberry.field(
         description="What was discarded, for administrators, by receivedAt, then id; start and end are inclusive "
@@ -87,10 +88,8 @@ class Query:
     ) -> list[Discard] | None:
         context = info.context
         window = make_window(start or None, end or None)
-        limit = context.max_points + 1
-        found = await context.stores.points.discards(reason or None, window, limit=limit, source=origin or None)
-        _refuse_more_than(context.max_points, len(found), "discardsConnection")
-        return [Discard.of(point) for point in found]
+        asked = Discarded(context.stores.points, reason or None, origin or None, window, context.max_points + 1)
+        return await answer(info, Listing(asked, Discard.of, "discardsConnection"))
 
     @strawberry.field(description="The same discards, page by page.", extensions=[admins_only()])
     async def discards_connection(
@@ -107,10 +106,8 @@ class Query:
         window = make_window(start or None, end or None)
         size = page_size(first, DISCARDS_PAGE, context.max_points)
         position = None if after is UNSET or after is None else decode_cursor(Kind.DISCARDS, after)
-        found = await context.stores.points.discards(
-            reason or None, window, limit=size + 1, after=position, source=origin or None
-        )
-        return connect(found, size, Kind.DISCARDS, Discard.of, has_previous=position is not None)
+        asked = Discarded(context.stores.points, reason or None, origin or None, window, size + 1, position)
+        return await answer(info, Page(asked, Discard.of, Kind.DISCARDS))
 
     @strawberry.field(
         description="A user's minutes, for that user and administrators, ascending; start and end are inclusive and "
@@ -123,7 +120,7 @@ class Query:
         context = info.context
         window = make_window(start or None, end or None)
         found = await context.stores.minutes.read(user_id, window, limit=context.max_points + 1)
-        _refuse_more_than(context.max_points, len(found))
+        refuse_more_than(context.max_points, len(found))
         return [LocationMinute.of(minute) for minute in found]
 
     @strawberry.field(
@@ -135,9 +132,9 @@ class Query:
         context = info.context
         context.access.require_caller()
         window = make_window(start or None, end or None)
-        found = await context.stores.points.accepted(series_of(sensor_id), window, limit=context.max_points + 1)
-        _refuse_more_than(context.max_points, len(found), "pointsConnection")
-        return [SensorReading.of(sensor_id, point) for point in found]
+        asked = Accepted(context.stores.points, series_of(sensor_id), window, context.max_points + 1)
+        convert = partial(SensorReading.of, sensor_id)
+        return await answer(info, Listing(asked, convert, "pointsConnection", {**READING, "sensorId": sensor_id}))
 
     @strawberry.field(
         description="What became of one delivery, for whoever sent it and administrators; null until it is written."
@@ -156,24 +153,11 @@ class Query:
         return [SourceLedger.of(ledger) for ledger in await info.context.intake.ledgers()]
 
 
-class Schema(strawberry.Schema):
-    """Strawberry's, but for its log: a client's mistake is no error of ours."""
-
-    def process_errors(
-        self,
-        errors: list[GraphQLError],
-        execution_context: ExecutionContext | None = None,  # noqa: ARG002
-    ) -> None:
-        for error in errors:
-            log_error(error)
-
-
-def create_schema(settings: Settings) -> Schema:
-    return Schema(
-        query=Query,
-        config=CONFIG,
-        extensions=limit_extensions(settings),
-    )
+def create_schema(settings: Settings, *, fast: bool = True) -> Schema:
+    """Without `fast`, every list is completed by Strawberry itself, object by object: the same answers, later."""
+    if fast:
+        return FastSchema(settings, query=Query, config=CONFIG)
+    return Schema(query=Query, config=CONFIG, extensions=limit_extensions(settings))
 
 
 def print_schema() -> str:
@@ -188,11 +172,3 @@ def page_size(first: int, default: int, max_points: int) -> int:
     if 1 <= first <= max_points:
         return first
     raise InvalidPage(f"first is {first}; a page holds 1 to {max_points}")
-
-
-def _refuse_more_than(max_points: int, found: int, elsewhere: str = "") -> None:
-    if found > max_points:
-        raise TooManyPoints(
-            f"more than {max_points} are in this range, which is the limit of a plain list; narrow start and end"
-            + (f", or use {elsewhere}" if elsewhere else "")
-        )

@@ -1,7 +1,7 @@
 """The types of the schema, and how the domain's records become them."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Generic, Self, TypeVar
@@ -9,13 +9,11 @@ from typing import Generic, Self, TypeVar
 import strawberry
 from strawberry.relay import PageInfo
 
-from datacosmos.api.graphql.cursors import Kind, encode_cursor
 from datacosmos.api.graphql.scalars import BigInt
 from datacosmos.domain import ledger as ledgers
 from datacosmos.domain import points as domain
 from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
-from datacosmos.store.points import Position
 
 T = TypeVar("T")
 strawberry.enum(Reason, description="Why a reading was discarded, in order of precedence.")
@@ -197,27 +195,7 @@ class Connection(Generic[T]):
     page_info: PageInfo
 
 
-def connect(
-    found: Sequence[domain.Point],
-    size: int,
-    kind: Kind,
-    convert: Callable[[domain.Point], T],
-    *,
-    has_previous: bool,
-) -> Connection[T]:
-    """A page of at most `size`; one more found means that there is a next page."""
-    edges = [Edge(cursor=encode_cursor(kind, _position(point, kind)), node=convert(point)) for point in found[:size]]
-    return Connection(
-        edges=edges,
-        page_info=PageInfo(
-            has_next_page=len(found) > size,
-            has_previous_page=has_previous,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
-        ),
-    )
-
-
-def _position(point: domain.Point, kind: Kind) -> Position:
-    time = point.reading.time if kind is Kind.POINTS else None
-    return Position(time or point.received_at, point.id)
+def page_info(has_next: bool, has_previous: bool, ends: tuple[str | None, str | None]) -> PageInfo:
+    """`ends` are the cursors of the first and the last edge."""
+    start, end = ends
+    return PageInfo(has_next_page=has_next, has_previous_page=has_previous, start_cursor=start, end_cursor=end)

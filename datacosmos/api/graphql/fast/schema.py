@@ -1,0 +1,74 @@
+"""Strawberry's schema, with the fast ways into and through an execution."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
+from collections.abc import Iterable
+from inspect import isawaitable
+from typing import Any
+
+from graphql import execute, specified_rules
+from strawberry.execution import optimized_is_awaitable
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from datacosmos.api.graphql.errors import Schema
+from datacosmos.api.graphql.fast.documents import Documents, Prepared
+from datacosmos.api.graphql.fast.executor import FastExecutor
+from datacosmos.api.graphql.limits import limit_extensions, limit_rules
+from datacosmos.settings import Settings
+
+
+class FastSchema(Schema):
+    """Executes a query of a known shape without reading it anew; any other goes through Strawberry's own steps."""
+
+    def __init__(self, settings: Settings, **parts: Any) -> None:
+        super().__init__(extensions=limit_extensions(settings), execution_context_class=FastExecutor, **parts)
+        rules = [*specified_rules, *limit_rules(settings)]
+        self._documents = Documents(self._schema, rules, settings.max_query_tokens)
+
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any | None = None,
+        root_value: Any | None = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        prepared = self._documents.prepare(query or "")
+        if prepared is not None and operation_name in (None, prepared.known.name):
+            result = await self._execute_prepared(prepared, variable_values, context_value)
+            if result is not None:
+                return result
+        return await super().execute(
+            query,
+            variable_values,
+            context_value,
+            root_value,
+            operation_name,
+            allowed_operation_types,
+            operation_extensions,
+        )
+
+    async def _execute_prepared(
+        self, prepared: Prepared, variables: dict[str, Any] | None, context: Any
+    ) -> ExecutionResult | None:
+        """None where nothing was executed: a variable's value, or a literal's, does not fit."""
+        is_awaitable: Any = optimized_is_awaitable
+        result: Any = execute(
+            self._schema,
+            prepared.known.document,
+            context_value=context,
+            variable_values={**(variables or {}), **prepared.variables},
+            executor_class=FastExecutor,
+            is_awaitable=is_awaitable,
+        )
+        if isawaitable(result):
+            result = await result
+        if any(error.path is None for error in result.errors or ()):
+            return None
+        errors = [prepared.locate(error) for error in result.errors or ()]
+        self.process_errors(errors)
+        return ExecutionResult(result.data, errors or None)

@@ -1,0 +1,272 @@
+"""The fast way against Strawberry's own, over one store: no byte of any answer may differ."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from datacosmos.api.access import Gate
+from datacosmos.api.graphql.http import graphql_routes
+from datacosmos.domain.points import Point, Reason
+from datacosmos.http.middleware import Requests
+from datacosmos.settings import Settings
+from datacosmos.store.connection import Database
+from datacosmos.store.points import Points
+from datacosmos.store.stores import Stores
+from tests.api.asking import ADMIN, NO_QUEUE, NOON, SECOND, SECRET, USER, bearer, client_of, point
+
+MILLISECOND = timedelta(milliseconds=1)
+LIMIT = 12
+
+
+class Both(NamedTuple):
+    """Two APIs over one store."""
+
+    fast: httpx.AsyncClient
+    plain: httpx.AsyncClient
+
+    async def ask(self, query: str, who: str | None = None, **variables: Any) -> httpx.Response:
+        """The fast answer, which is the plain one too."""
+        answers = [
+            await client.post(
+                "/graphql",
+                json={"query": query, "variables": variables},
+                headers=bearer(who) | {"X-Request-ID": "one-for-both"},
+            )
+            for client in (self.fast, self.fast, self.plain)
+        ]
+        first, again, plain = ((answer.status_code, answer.headers.raw, answer.content) for answer in answers)
+        assert first == again == plain
+        return answers[0]
+
+
+def app(settings: Settings, stores: Stores, *, fast: bool) -> FastAPI:
+    app = FastAPI()
+    app.include_router(graphql_routes(settings, stores, Gate(SECRET, frozenset(SERIES)), NO_QUEUE, fast=fast))
+    app.add_middleware(Requests)
+    return app
+
+
+@pytest.fixture
+async def both(settings: Settings, stores: Stores) -> AsyncGenerator[Both]:
+    settings = settings.model_copy(update={"max_points": LIMIT})
+    async with (
+        client_of(app(settings, stores, fast=True)) as fast,
+        client_of(app(settings, stores, fast=False)) as plain,
+    ):
+        yield Both(fast, plain)
+
+
+SERIES = ["datacosmos", "many", "odd", "one", "late", "none"]
+
+
+def sensor(number: int, **changes: Any) -> Point:
+    reading: dict[str, Any] = {"source": "sensors", "series": "sensors/s1", "sent_value": 32.5 + number / 3} | changes
+    return replace(point(NOON + number * SECOND, value=number / 3, **reading), id=f"delivery/{number}")
+
+
+def everything() -> list[Point]:
+    values = [0.1, -0.0, 1e300, 5e-324, 3.0, -12345.678]
+    plain = [
+        point(NOON + n // 2 * 500 * MILLISECOND, value=value, tags=("a", 'ü"%b\\')[: n % 3], at=NOON + n * MILLISECOND)
+        for n, value in enumerate(values)
+    ]
+    discards = [
+        point(NOON, Reason.TOO_OLD, Reason.SYSTEM, raw="{ü}".encode(), tags=("system",)),
+        point(None, Reason.MALFORMED, series=None, value=None, raw=b"\xff\x00", faults=("no time", "%s")),
+        replace(point(NOON, Reason.DUPLICATE, at=NOON + SECOND, value=1.5), duplicate_of="id-of-the-winner"),
+    ]
+    return [
+        *plain,
+        *discards,
+        *(point(NOON + n * MILLISECOND, value=float(n), series="many") for n in range(LIMIT + 1)),
+        point(NOON - SECOND, series="odd"),
+        point(NOON, series="odd", value=float("nan")),
+        point(NOON, series="one", value=float("inf")),
+        point(NOON.replace(year=9999, month=12, day=31), series="late"),
+        *(sensor(n) for n in range(8, 12)),
+    ]
+
+
+@pytest.fixture
+async def stored(points: Points) -> None:
+    await points.add(everything())
+
+
+# Queries at random
+
+NAMES = st.sampled_from(["a", "b", "time", "value"])
+CONDITIONS = st.sampled_from(
+    ["", "", "", "", " @skip(if: $yes)", " @include(if: $no)", " @skip(if: $no) @include(if: true)"]
+)
+POINT = ["series", "time", "value", "tags", "receivedAt", "__typename"]
+DISCARD = [*POINT, "id", "source", "reason", "reasons", "faults", "duplicateOf", "raw", "rawBase64"]
+READING = ["sensorId", "time", "temperatureC", "temperatureF", "__typename"]
+PAGE_INFO = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
+TIMES = [f'"2024-03-28T12:00:0{second}Z"' for second in ("0", "0.5", "1", "2", "9")] + ['"noon"', "null", "5", "$time"]
+
+
+@st.composite
+def selections(draw: st.DrawFn, type_: str, fields: Sequence[str | st.SearchStrategy[str]]) -> str:
+    """Some fields in braces: under other names, in fragments, and left out on a condition."""
+    parts: list[str] = []
+    for each in draw(st.lists(st.sampled_from(fields), min_size=1, max_size=5)):
+        text = each if isinstance(each, str) else draw(each)
+        alias = draw(st.sampled_from(["", "", "", f"{draw(NAMES)}: "]))
+        name, brace, rest = text.partition(" {")
+        field = f"{alias}{name}{draw(CONDITIONS)}{brace}{rest}"
+        form = draw(st.sampled_from(["", "", "", "...", f"... on {type_}"]))
+        parts.append(f"{form}{draw(CONDITIONS)} {{ {field} }}" if form else field)
+    return "{ " + " ".join(parts) + " }"
+
+
+def edges(type_: str, fields: Sequence[str]) -> st.SearchStrategy[str]:
+    node = selections(type_, fields).map("node {}".format)
+    return selections(f"{type_}Edge", ["cursor", "__typename", node]).map("edges {}".format)
+
+
+def pages(type_: str, fields: Sequence[str]) -> st.SearchStrategy[str]:
+    info = selections("PageInfo", PAGE_INFO).map("pageInfo {}".format)
+    return selections(f"{type_}Connection", [edges(type_, fields), info, "__typename"])
+
+
+@st.composite
+def arguments(draw: st.DrawFn, **choices: Sequence[str]) -> str:
+    chosen = draw(st.lists(st.sampled_from(sorted(choices)), unique=True, max_size=3)) if choices else []
+    texts = [f"{name}: {draw(st.sampled_from(choices[name]))}" for name in chosen]
+    return f"({', '.join(texts)})" if texts else ""
+
+
+WINDOW = {"start": TIMES, "end": TIMES}
+CHOSEN = {
+    "series": ['"many"', '"odd"', '"one"', '"late"', '"none"', '"private"', "$series", '"da\\u0074acosmos"', "7"]
+} | WINDOW
+PAGED = {"first": ["1", "2", "5", "$first", "0", "99", '"2"'], "after": ['"x"', "null", '"cG9pbnRzfDB8eA=="']}
+REASONS = {"reason": ["SYSTEM", '"SYSTEM"', "MALFORMED"], "source": ['"data_server"', '"x"']} | WINDOW
+ROOTS = [
+    ("points", CHOSEN, selections("Point", POINT)),
+    ("pointsConnection", CHOSEN | PAGED, pages("Point", POINT)),
+    ("discards", REASONS, selections("Discard", DISCARD)),
+    ("discardsConnection", REASONS | PAGED, pages("Discard", DISCARD)),
+    ("sensorReadings", {"sensorId": ['"s1"', '"s1"', '"%"'], **WINDOW}, selections("SensorReading", READING)),
+]
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> str:
+    fields: list[str] = []
+    for name, choices, inside in draw(st.lists(st.sampled_from(ROOTS), min_size=1, max_size=2)):
+        alias = draw(st.sampled_from(["", "first: ", "second: "]))
+        given = draw(arguments(**choices))
+        if name == "sensorReadings" and "sensorId" not in given:
+            given = '(sensorId: "s1")'
+        fields.append(f"{alias}{name}{given}{draw(CONDITIONS)} {draw(inside)}")
+    used = [part for part in ("$yes: Boolean!", "$no: Boolean!") if part.split(":")[0] in " ".join(fields)]
+    used += [
+        each
+        for each in ("$time: DateTime", '$series: String! = "odd"', "$first: Int! = 3")
+        if each.split(":")[0] in " ".join(fields)
+    ]
+    return f"query{'(' + ', '.join(used) + ')' if used else ''} {{ {' '.join(fields)} }}"
+
+
+VALUES = st.fixed_dictionaries(
+    {"yes": st.booleans(), "no": st.booleans()},
+    optional={
+        "time": st.sampled_from(["2024-03-28T12:00:01Z", "noon", None, 5]),
+        "series": st.sampled_from(["datacosmos", "many", None, 7]),
+        "first": st.sampled_from([1, 4, 0, "x"]),
+    },
+)
+
+
+@given(queries(), VALUES, st.sampled_from([None, USER, ADMIN, ADMIN]))
+@examples(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+async def test_both_ways_give_the_same_bytes(
+    both: Both, stored: None, query: str, variables: dict[str, Any], who: str | None
+) -> None:
+    with capture_logs():
+        await both.ask(query, who, **variables)
+
+
+# Queries that were worth thinking of
+
+ONE_BY_ONE = [
+    '{ points(series: "odd") { time } }',
+    '{ points(series: "odd") { value } }',
+    '{ points(series: "one") { time value tags } }',
+    '{ pointsConnection(series: "odd") { edges { cursor node { v: value } } pageInfo { endCursor } } }',
+    '{ pointsConnection(series: "odd", first: 1) { edges { node { value } } pageInfo { hasNextPage endCursor } } }',
+    '{ points(series: "late") { time } pointsConnection(series: "late") { pageInfo { startCursor } } }',
+    '{ points(series: "many") { time } }',
+    '{ points(series: "none") { time value } }',
+    '{ pointsConnection(series: "none") { edges { cursor } pageInfo { endCursor } } }',
+    "{ pointsConnection { a: edges { cursor } b: edges { node { value tags } } __typename } }",
+    "{ pointsConnection { a: edges { node { time } } edges { node { time } node { value } } } }",
+    '{ points(start: "2024-03-28T12:00:01Z", end: "2024-03-28T12:00:00Z") { time } }',
+    '# "a comment"\n{ points(series: """datacosmos""") { time } }',
+    '{ points(series: "da\\u0074acosmos") { time } }',
+    '{ discards(reason: "SYSTEM") { id } }',
+    "{ discards(reason: MALFORMED) { raw rawBase64 faults time value } }",
+    "query Q($first: Int = 2) { pointsConnection(first: $first) { edges { node { value } } } }",
+    "query A { points { time } } query B { points { value } }",
+    "mutation { points { time } }",
+    '{ a: points(series: "many") { time }\n b: points(start: "x") { time } }',
+    '{ points(series: "many", series: "one") { time } }',
+    "{ pointsConnection(first: 007) { __typename } }",
+    "{ pointsConnection(first: 99999999999) { __typename } }",
+    '{ points(series: "one"") { time } }',
+    '{ points(series: "\0") { time } }',
+    '{ receipt(deliveryId: 5) { source } b: receipt(deliveryId: "5") { source } }',
+    "{ __schema { queryType { name } } __typename }",
+    "{ ...F } fragment F on Query { points { ...G } } fragment G on Point { time }",
+]
+
+
+@pytest.mark.parametrize("query", ONE_BY_ONE)
+@pytest.mark.parametrize("who", [None, ADMIN], ids=["anyone", "admin"])
+async def test_both_ways_agree_where_it_is_easy_not_to(both: Both, stored: None, query: str, who: str | None) -> None:
+    with capture_logs():
+        await both.ask(query, who)
+
+
+async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, stored: None) -> None:
+    """Not for those that came first, nor are errors shown where those would have had them."""
+    page = "pointsConnection(first: {}) {{ __typename }}"
+    texts = [
+        f'{{ a: points(series: "{series}", start: {start}) {{ time }} {page.format(first)} }}'
+        for series in ("many", "one", "private", "datacosmos", "")
+        for start in ('"2024-03-28T12:00:00Z"', '"2024-03-28T13:00:00.000000+01:00"', '"noon"', "null")
+        for first in (1, 12, 13, 2147483648)
+    ]
+    with capture_logs():
+        answers = [await both.ask(text) for text in texts]
+    assert len({answer.content for answer in answers}) > 10
+
+
+async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:
+    class Failing(Points):
+        """A store with a bug."""
+
+        async def _find(self, *_: Any, **__: Any) -> AsyncGenerator[Any]:
+            raise RuntimeError("the password is hunter2")
+            yield
+
+    broken = replace(stores, points=Failing(database))
+    async with (
+        client_of(app(settings, broken, fast=True)) as fast,
+        client_of(app(settings, broken, fast=False)) as plain,
+    ):
+        for query in ("{ points { time } }", "{ discards { id } }", "{ pointsConnection { pageInfo { endCursor } } }"):
+            with capture_logs() as logged:
+                answer = await Both(fast, plain).ask(query, ADMIN)
+            assert "hunter2" not in answer.text
+            assert len(logged) == 3

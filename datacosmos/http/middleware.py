@@ -2,9 +2,9 @@
 
 import re
 import time
-import uuid
 
 import structlog
+import uuid_utils
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,7 +61,7 @@ class Requests:
 
 
 def _request_id(asked: str) -> str:
-    return asked if SANE_ID.fullmatch(asked) else uuid.uuid4().hex
+    return asked if SANE_ID.fullmatch(asked) else uuid_utils.uuid4().hex
 
 
 def _route(scope: Scope) -> str:

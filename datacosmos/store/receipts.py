@@ -42,7 +42,7 @@ class Receipts:
         standing = await self._insert(receipts)
         if standing:
             first = await self._sequences([receipt.delivery_id for receipt in standing])
-            repeats = [receipt for receipt in standing if receipt.sequence != first[receipt.delivery_id]]
+            repeats = [receipt for receipt in standing if first[receipt.delivery_id] not in (None, receipt.sequence)]
             await self._insert([_repeat(receipt) for receipt in repeats])
 
     async def _insert(self, receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -59,10 +59,10 @@ class Receipts:
             return [receipts[fault["index"]] for fault in error.details["writeErrors"]]
         return []
 
-    async def _sequences(self, ids: Sequence[str]) -> dict[str, int]:
+    async def _sequences(self, ids: Sequence[str]) -> dict[str, int | None]:
         with store_errors():
             found = await self._collection.find({"_id": {"$in": list(ids)}}, {"sequence": 1}).to_list(length=len(ids))
-        return {document["_id"]: document["sequence"] for document in found}
+        return {document["_id"]: document.get("sequence") for document in found}
 
     async def get(self, delivery_id: str) -> Receipt | None:
         with store_errors():
@@ -105,5 +105,5 @@ def _from_document(document: Document) -> Receipt:
         received_at=document["received_at"],
         accepted=document["accepted"],
         discarded={Reason(name): n for name, n in document["discarded"].items()},
-        sequence=document["sequence"],
+        sequence=document.get("sequence", 0),
     )

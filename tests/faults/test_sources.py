@@ -165,7 +165,7 @@ async def lost_answer(harmed: Service, batch: Batch, key: str | None) -> None:
 
 
 @pytest.mark.parametrize("order", range(3))
-async def test_in_whatever_order_readings_arrive_each_is_accepted_once_and_its_repetitions_name_it(
+async def test_in_whatever_order_readings_arrive_each_is_accepted_once_and_its_repetitions_are_duplicates(
     harmed: Service, order: int
 ) -> None:
     name, chance = secrets.token_hex(8), random.Random(order)

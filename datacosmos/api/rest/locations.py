@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from datacosmos.api.access import BEARER, Gate
 from datacosmos.domain.minutes import CAPACITY, Folded
-from datacosmos.http.bodies import read_body
+from datacosmos.http.bodies import read_unpacked
 from datacosmos.http.problems import described, problem
 from datacosmos.sources.locations import MAX_USER_ID, parse
 from datacosmos.store.minutes import Minutes
@@ -50,7 +50,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "Stored, or a duplicate of an earlier one: the same user and timestamp as sent.",
         "content": {"application/json": {"schema": RESULT, "example": {"result": Folded.STORED}}},
     },
-    **described(400, 401, 403, 413, 429, 503),
+    **described(400, 401, 403, 413, 415, 429, 503),
 }
 
 
@@ -70,7 +70,7 @@ def locations_routes(minutes: Minutes, gate: Gate, *, open_to_all: bool) -> APIR
         access = gate.admit(request.headers)
         if not open_to_all:
             access.require_caller()
-        location = parse(await read_body(request, MAX_BYTES))
+        location = parse(await read_unpacked(request, MAX_BYTES))
         if not open_to_all:
             access.require_subject(location.user_id)
         folded = await minutes.fold(location)

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -63,6 +64,15 @@ async def test_a_duplicate_is_told_and_the_first_submitted_wins(client: httpx.As
 async def test_of_many_equals_at_once_exactly_one_is_stored(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(put_location(client, lat=float(n)) for n in range(20)))
     assert sorted(answer.json()["result"] for answer in answers) == ["duplicate"] * 19 + ["stored"]
+
+
+async def test_a_packed_location_is_unpacked_or_refused(client: httpx.AsyncClient) -> None:
+    body = gzip.compress(json.dumps(LOCATION).encode())
+    answer = await client.put("/location", content=body, headers={"Content-Encoding": "gzip"})
+    assert answer.json() == STORED
+    answer = await client.put("/location", content=body, headers={"Content-Encoding": "br"})
+    assert answer.status_code == 415
+    assert "gzip" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
@@ -179,7 +189,7 @@ async def test_the_documentation_tells_the_real_status_codes_and_an_example_that
 ) -> None:
     document = (await client.get("/openapi.json")).json()
     put = document["paths"]["/location"]["put"]
-    assert put["responses"].keys() == {"200", "400", "401", "403", "413", "429", "503", "default"}
+    assert put["responses"].keys() == {"200", "400", "401", "403", "413", "415", "429", "503", "default"}
     body = put["requestBody"]["content"]["application/json"]
     assert body["example"] == EXAMPLE
     assert body["schema"]["required"] == list(EXAMPLE)

@@ -41,7 +41,7 @@ from datacosmos.pipeline.writer import Writer
 from datacosmos.settings import Settings
 from datacosmos.store import connection
 from datacosmos.store.connection import Database
-from datacosmos.store.points import to_document
+from datacosmos.store.documents import to_document
 from datacosmos.store.stores import Stores
 
 BATCH, UNDER_WAY = 1_000, 8

@@ -12,10 +12,11 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from datacosmos.domain.columns import Columns
-from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
+from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.errors import TooManyPoints
 from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database, Document, check_passing, store_errors
+from datacosmos.store.documents import from_document, to_document, to_verdict
 from datacosmos.store.finding import find_batches
 
 DUPLICATE_KEY, INDEX_NOT_FOUND = 11000, 27
@@ -127,7 +128,7 @@ class Points:
         """The verdicts under which these points are stored."""
         with store_errors():
             found = await self._collection.find({"_id": {"$in": list(ids)}}, {"reasons": 1}).to_list(length=len(ids))
-        return {document["_id"]: _verdict(document) for document in found}
+        return {document["_id"]: to_verdict(document) for document in found}
 
     async def count(self, source: str, reason: Reason | None) -> int:
         """How many points of a source are stored as discards for a primary reason; None: as accepted."""
@@ -326,54 +327,3 @@ def _ranges(where: Document, key: str, window: Window, after: Position | None) -
         return where | ({key: bounds} if bounds else {})
     rest = {"$gt": after.time} | ({"$lte": window.end} if window.end else {})
     return {"$or": [where | {key: after.time, "_id": {"$gt": after.id}}, where | {key: rest}]}
-
-
-def to_document(point: Point) -> Document:
-    reading = point.reading
-    reasons = [reason.value for reason in point.verdict.reasons]
-    document: Document = {
-        "_id": point.id,
-        "source": reading.source,
-        "series": reading.series,
-        "time": reading.time,
-        "value": reading.value,
-        "tags": list(reading.tags),
-        "status": (Status.DISCARDED if reasons else Status.ACCEPTED).value,
-        "reason": reasons[0] if reasons else None,
-        "reasons": reasons,
-        "received_at": point.received_at,
-        "raw": reading.raw,
-    }
-    if reading.faults:
-        document["faults"] = list(reading.faults)
-    if point.duplicate_of is not None:
-        document["duplicate_of"] = point.duplicate_of
-    if reading.identity is not None:
-        document["identity"] = reading.identity
-    if reading.sent_value is not None:
-        document["sent_value"] = reading.sent_value
-    return document
-
-
-def from_document(document: Document) -> Point:
-    return Point(
-        id=document["_id"],
-        reading=Reading(
-            source=document["source"],
-            series=document["series"],
-            time=document["time"],
-            value=document["value"],
-            sent_value=document.get("sent_value"),
-            tags=tuple(document["tags"]),
-            identity=document.get("identity"),
-            faults=tuple(document.get("faults", ())),
-            raw=document.get("raw", b""),
-        ),
-        verdict=_verdict(document),
-        received_at=document["received_at"],
-        duplicate_of=document.get("duplicate_of"),
-    )
-
-
-def _verdict(document: Document) -> Verdict:
-    return Verdict(tuple(Reason(reason) for reason in document["reasons"]))

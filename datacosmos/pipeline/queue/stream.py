@@ -1,60 +1,43 @@
-"""The queue between receipt and store: one JetStream work-queue stream and one durable consumer for all writers.
-
-A message is one Delivery, as MessagePack, under its id: publishing it again within the stream's window adds nothing.
-"""
+"""The stream of readings, and that of dead letters."""
 
 # pyright: reportUnknownMemberType=false
 # nats-py leaves its keyword arguments untyped.
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
-import nats
 import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DiscardPolicy,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from datacosmos import observability as metrics
 from datacosmos.domain.points import Delivery
-from datacosmos.errors import DeliveryTooLarge, QueueFull, QueueUnavailable
+from datacosmos.errors import QueueFull, QueueUnavailable
+from datacosmos.pipeline.queue import consumer as consumers
+from datacosmos.pipeline.queue.consumer import Consumer
+from datacosmos.pipeline.queue.errors import queue_errors
 
-CONSUMER = "writers"
 ACK_WAIT = timedelta(seconds=5)
 """After this long without a word from its writer a message goes to another; so long it waits after a kill."""
 SAME_ID_WINDOW = timedelta(minutes=10)
 """For so long a message with the id of an earlier one adds nothing; a publish without an answer is tried again."""
 MAX_ACK_PENDING = 100_000
-STREAM_FULL, NO_STORAGE = 10077, 10047
 OVERHEAD = 256  # bytes a message takes beside its payload: subject, headers, and the stream's own
-MOST_BYTES = 1 << 20
-"""What a writer takes at once, unless a single message is larger."""
-ENDINGS = frozenset({"404", "408", "409"})  # no messages; time is up; what comes next does not fit
-PATIENCE = timedelta(seconds=5)
 NEARLY_FULL = 0.9
 """The part of the queue that polling may fill; the rest is kept for what is already under way."""
 
 log = structlog.stdlib.get_logger(__name__)
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,39 +61,6 @@ class Flight:
     oldest: datetime | None
 
 
-class Taken:
-    """One message in a writer's hands: acknowledged, given back, or put aside."""
-
-    def __init__(self, message: Msg, queue: "Queue") -> None:
-        self._message = message
-        self._queue = queue
-        self.fault: str | None = None
-        self.delivery: Delivery | None = None
-        try:
-            self.delivery = replace(_decoder.decode(message.data), sequence=message.metadata.sequence.stream)
-        except (msgspec.DecodeError, ValueError) as error:
-            self.fault = f"is no delivery: {error}"
-
-    async def acknowledge(self) -> None:
-        with queue_errors():
-            await self._message.ack()
-
-    async def keep(self) -> None:
-        """Tell the queue that the work goes on, so that it is not delivered to another writer."""
-        with queue_errors():
-            await self._message.in_progress()
-
-    async def give_back(self) -> None:
-        with queue_errors():
-            await self._message.nak()
-
-    async def put_aside(self, fault: str) -> None:
-        """Store it durably in the dead-letter stream with its fault, then take it off the queue."""
-        await self._queue.dead_letter(self._message, fault)
-        with queue_errors():
-            await self._message.term()
-
-
 class Queue:
     """Every method raises QueueUnavailable while NATS is away."""
 
@@ -132,7 +82,7 @@ class Queue:
             await self._jetstream.add_consumer(
                 self._stream,
                 ConsumerConfig(
-                    durable_name=CONSUMER,
+                    durable_name=consumers.NAME,
                     ack_policy=AckPolicy.EXPLICIT,
                     ack_wait=ACK_WAIT.total_seconds(),
                     max_deliver=-1,
@@ -174,7 +124,7 @@ class Queue:
         self._room -= len(payload) + OVERHEAD
         _count(delivery)
 
-    async def dead_letter(self, message: Msg, fault: str) -> None:
+    async def _put_aside(self, message: Msg, fault: str) -> None:
         sequence = message.metadata.sequence.stream
         headers = {"Nats-Msg-Id": f"dead-{sequence}", "Fault": " ".join(fault.split())[:1000]}
         subject = message.subject.replace(self._stream, self._dead, 1)
@@ -244,20 +194,20 @@ class Queue:
         get them, though they count as in flight. Two looks, as an acknowledgement under way looks the same at one.
         """
         with queue_errors():
-            floor = (await self._jetstream.consumer_info(self._stream, CONSUMER)).ack_floor
+            floor = (await self._jetstream.consumer_info(self._stream, consumers.NAME)).ack_floor
             state = (await self._jetstream.stream_info(self._stream)).state
             first = state.first_seq if floor and state.messages and state.first_seq <= floor.stream_seq else None
             seen, self._left_over = self._left_over, first
             if first is not None and first == seen:
                 self._left_over = None
                 log.warning("messages were left over on the queue, delivering them again", first=first)
-                await self._jetstream.delete_consumer(self._stream, CONSUMER)
+                await self._jetstream.delete_consumer(self._stream, consumers.NAME)
                 await self.prepare()
 
     @asynccontextmanager
-    async def consume(self) -> AsyncGenerator["Consumer"]:
+    async def consume(self) -> AsyncGenerator[Consumer]:
         await self.prepare()
-        consumer = Consumer(self._client, self._stream, self)
+        consumer = Consumer(self._client, self._stream, self._put_aside)
         with queue_errors():
             subscription = await self._client.subscribe(f"{consumer.inbox}.*", cb=consumer.arrived)
         try:
@@ -265,98 +215,6 @@ class Queue:
         finally:
             with suppress(nats.errors.Error):
                 await subscription.unsubscribe()
-
-
-class Consumer:
-    """One of any number of readers of the queue.
-
-    It asks by the protocol itself, as the client's own fetch can't bound how many bytes come at once.
-    """
-
-    def __init__(self, client: Client, stream: str, queue: Queue) -> None:
-        self.inbox = client.new_inbox()
-        self._client = client
-        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}"
-        self._queue = queue
-        self._asked = 0
-        self._arrived: list[Msg] = []
-        self._wanted = 0
-        self._ended = asyncio.Event()
-        self._fault: str | None = None
-
-    async def take(self, limit: int, *, wait: timedelta) -> list[Taken]:
-        """Up to `limit` messages: those there are, or the first that comes; none after `wait`."""
-        messages = await self._pull(limit, PATIENCE, max_bytes=MOST_BYTES, no_wait=True)
-        if not messages:
-            messages = await self._pull(1, wait, expires=wait // timedelta(microseconds=1) * 1000)
-        return [Taken(message, self._queue) for message in messages]
-
-    async def _pull(self, batch: int, patience: timedelta, **bounds: Any) -> list[Msg]:
-        """What has arrived by the time that the answer is complete, also to earlier questions."""
-        self._asked += 1
-        self._wanted = batch
-        self._ended.clear()
-        request = msgspec.json.encode({"batch": batch} | bounds)
-        with queue_errors():
-            await self._client.publish(self._next, request, reply=f"{self.inbox}.{self._asked}")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience.total_seconds()):
-                await self._ended.wait()
-        if self._fault is not None:
-            fault, self._fault = self._fault, None
-            raise QueueUnavailable(f"NATS can't serve: {fault}")
-        arrived, self._arrived = self._arrived, []
-        return arrived
-
-    async def arrived(self, message: Msg) -> None:
-        """A message, or a status, which comes under the subject of the question that it ends."""
-        status = (message.headers or {}).get("Status") if message.subject.startswith(self.inbox) else None
-        if status is None:
-            self._arrived.append(message)
-            if len(self._arrived) >= self._wanted:
-                self._ended.set()
-        elif message.subject == f"{self.inbox}.{self._asked}":
-            if status not in ENDINGS:
-                self._fault = f"{status} {(message.headers or {}).get('Description', '')}".strip()
-            self._ended.set()
-
-
-@asynccontextmanager
-async def connect(url: str, *, stream: str, max_bytes: int, timeout: timedelta) -> AsyncGenerator[Queue]:
-    """The queue behind one NATS connection, which is made again without limit whenever it is lost."""
-    where = urlsplit(url).hostname
-    faults: dict[str, None] = {}  # each once, in order
-
-    async def note_fault(error: Exception) -> None:
-        faults[str(error) or type(error).__name__] = None
-
-    async def lost() -> None:
-        if not client.is_closed:
-            log.warning("queue connection lost", server=where)
-
-    async def regained() -> None:
-        log.info("queue connection regained", server=where)
-
-    try:
-        async with asyncio.timeout(timeout.total_seconds()):
-            client = await nats.connect(
-                url,
-                name="datacosmos",
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.2,
-                ping_interval=5,
-                max_outstanding_pings=2,
-                error_cb=note_fault,
-                disconnected_cb=lost,
-                reconnected_cb=regained,
-            )
-    except (nats.errors.Error, OSError, TimeoutError):
-        shown = "; ".join(faults) or "no answer"  # a refusal may show as a reset now and then
-        raise QueueUnavailable(f"NATS at {where} can't be reached: {shown}") from None
-    try:
-        yield Queue(client, stream=stream, max_bytes=max_bytes, timeout=timeout)
-    finally:
-        await client.close()
 
 
 def _readings(subject: str) -> int:
@@ -369,22 +227,3 @@ def _count(delivery: Delivery) -> None:
     metrics.RECEIVED.labels(delivery.source).inc(len(delivery.points))
     for status, count in Counter(point.verdict.status for point in delivery.points).items():
         metrics.JUDGED.labels(delivery.source, status).inc(count)
-
-
-@contextmanager
-def queue_errors() -> Generator[None]:
-    """Turns what the client raises while NATS can't serve into QueueUnavailable."""
-    try:
-        yield
-    except nats.js.errors.APIError as error:
-        if error.err_code == STREAM_FULL:
-            raise QueueFull("the queue is full") from error
-        if error.err_code == NO_STORAGE:
-            raise QueueUnavailable(
-                "NATS has not the space for the queue: free some on its disk, or lower DATACOSMOS_QUEUE_MAX_BYTES"
-            ) from error
-        raise QueueUnavailable(f"NATS can't serve: {error.description}") from error
-    except nats.errors.MaxPayloadError:
-        raise DeliveryTooLarge("the readings together are larger than a message of NATS; send fewer at once") from None
-    except (nats.errors.Error, TimeoutError) as error:
-        raise QueueUnavailable(f"NATS is away: {type(error).__name__}") from error

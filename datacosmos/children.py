@@ -7,7 +7,7 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -33,8 +33,11 @@ async def children(
     metrics too, so that each answers for all. Enter this in the main thread, as they end with the thread that started
     them.
     """
-    with tempfile.TemporaryDirectory(prefix="datacosmos-metrics-") as shared:
-        environment = os.environ | variables | {SHARED_METRICS: shared}
+    with ExitStack() as kept:
+        environment = os.environ | variables
+        if count > 1:
+            folder = tempfile.TemporaryDirectory(prefix="datacosmos-metrics-")
+            environment[SHARED_METRICS] = kept.enter_context(folder)
         watchers = [asyncio.create_task(_keep_running(command, listener, environment)) for _ in range(count)]
         try:
             yield

@@ -16,7 +16,7 @@ from datacosmos.store.minutes import Minutes
 from datacosmos.store.points import Points
 from datacosmos.store.stores import Stores
 
-hypothesis.settings.register_profile("datacosmos", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("datacosmos", deadline=None, max_examples=50, derandomize=True)
 hypothesis.settings.load_profile("datacosmos")
 
 # What the developer's own environment says is no part of a test.

@@ -78,7 +78,7 @@ async def test_a_query_may_have_so_many_tokens_and_no_more(settings: Settings, s
     ids=["doubling fragments", "fragments in cycles", "fields", "lists", "inline fragments", "introspection", "width"],
 )
 async def test_a_bomb_is_answered_at_once(client: httpx.AsyncClient, bomb: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await ask(client, bomb)
     assert answer.get("errors") or answer["data"] == {"points": []}
 

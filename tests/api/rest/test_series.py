@@ -368,7 +368,7 @@ async def test_the_limit_holds_before_and_after_a_body_is_unpacked(small: httpx.
 
 async def test_a_gzip_bomb_is_refused_before_it_is_large(client: httpx.AsyncClient) -> None:
     bomb = gzip.compress(bytes(256 << 20), 9)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await client.post("/series", content=bomb, headers={"Content-Encoding": "gzip"})
     assert answer.status_code == 413
 

@@ -105,9 +105,10 @@ def _summarise_rows(rows: Floats) -> NDArray[np.void]:
     with np.errstate(over="ignore", invalid="ignore"):
         total, rest = exact_sums(rows)
         mean = (total + rest) / n
-        # Divided first where the sum is beyond a double: the mean never is.
+        # Divided first where the sum is beyond a double: the mean never is, once it is rounded to lie among the values.
         beyond = ~np.isfinite(total)
-        mean[beyond] = np.sum(rows[beyond] / n, axis=1)
+        far = rows[beyond]
+        mean[beyond] = np.clip(np.sum(far / n, axis=1), far.min(axis=1), far.max(axis=1))
         deviations = rows - mean[:, np.newaxis]
         lag = np.sum(deviations, axis=1) / n
         m2 = np.sum(np.square(deviations), axis=1) - np.square(lag) * n
@@ -153,7 +154,9 @@ def merge(parts: NDArray[np.void]) -> NDArray[np.void]:
     with np.errstate(over="ignore", invalid="ignore"):
         total, rest = _exact_sum([*parts["sum"].tolist(), *parts["rest"].tolist()])
         share = parts["n"] / n
-        mean = (total + rest) / n if math.isfinite(total) else float((parts["mean"] * share).sum())
+        mean = (total + rest) / n
+        if not math.isfinite(total):
+            mean = float(np.clip((parts["mean"] * share).sum(), parts["min"].min(), parts["max"].max()))
         distances = (parts["mean"] - mean) + parts["lag"]
         lag = float((distances * share).sum())
         m2 = float((parts["m2"] + parts["n"] * np.square(distances - lag)).sum())

@@ -1,12 +1,13 @@
 import itertools
 import math
+import sys
 from dataclasses import astuple
 from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
@@ -87,6 +88,8 @@ def test_no_statistic_is_ever_infinite_or_not_a_number(v: Floats, places: list[i
 
 
 @given(ANY_FLOATS)
+@example(np.full(3, sys.float_info.max))
+@example(np.full(10, -sys.float_info.max))
 def test_the_mean_is_known_even_where_the_sum_is_beyond_a_double(v: Floats) -> None:
     exact = float(sum(map(Fraction, v.tolist()), Fraction()) / len(v))
     peak = float(np.abs(v).max())

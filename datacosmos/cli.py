@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 from pydantic import ByteSize
 
 from datacosmos import __version__
@@ -103,6 +104,12 @@ def ingest(context: click.Context, settings: Settings) -> None:
         from datacosmos import services
 
         _run(services.ingest(settings))
+        return
+    for name, flag in (("config", "--config"), ("data_dir", "--data-dir")):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"give {flag} after the command: datacosmos ingest {context.invoked_subcommand} {flag} …"
+            )
 
 
 @ingest.command("sensors")

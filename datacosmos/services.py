@@ -125,6 +125,7 @@ async def ingest_sensors(settings: Settings, file: BinaryIO, *, show: Callable[[
     async with told_to_stop() as stop, AsyncExitStack() as parts:
         settings = with_running_engines(settings, mongodb=False)
         queue = await open_queue(settings, parts)
+        await watched(settings, {"queue": queue_check(queue)}, queue, parts)
         stop.awaited = True  # from here on a stop ends between two batches
         progress = Progress(show, asyncio.get_running_loop().time)
         tally = await ingest_lines(

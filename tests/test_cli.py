@@ -42,6 +42,7 @@ async def test_a_token_is_all_that_is_printed_and_says_who_and_what(tmp_path: Pa
         (["serve"], {"MONGODB_URL": "mongodb://m", "NATS_URL": "nats://n"}, "DATACOSMOS_JWT_SECRET"),
         (["serve"], {"MONGODB_URL": "http://m", "JWT_SECRET": SECRET}, "DATACOSMOS_MONGODB_URL"),
         (["write"], {}, "datacosmos serve"),
+        (["ingest", "--data-dir", "elsewhere", "sensors"], {}, "after the command"),
         (["token", "--role", "admin", "--expires", "soon"], {}, "--expires"),
         (["token", "--role", "king"], {}, "--role"),
         (["token", "--role", "service"], {}, "--role"),

@@ -49,7 +49,7 @@ def receive(
     readings = [parse(record) for record in records]
     points = tuple(
         Point(
-            id=f"{delivery_id}/{n}",
+            id=f"{delivery_id}/{n:05}",
             reading=reading,
             verdict=domain_rules.judge(reading, received_at, judges),
             received_at=received_at,

@@ -97,7 +97,7 @@ def test_a_nesting_bomb_and_an_endless_record_are_malformed() -> None:
 def test_a_delivery_holds_every_record_in_order_under_ids_of_its_own() -> None:
     raws = [json.dumps(record(id=name)).encode() for name in "abc"]
     delivery = receive([*raws, b"rubbish"], delivery_id="d", received_at=NOON, judges=rules(None), sender="ada")
-    assert [point.id for point in delivery.points] == ["d/0", "d/1", "d/2", "d/3"]
+    assert [point.id for point in delivery.points] == ["d/00000", "d/00001", "d/00002", "d/00003"]
     assert [point.verdict.reason for point in delivery.points] == [None, None, None, Reason.MALFORMED]
     assert delivery.needs_receipt
 

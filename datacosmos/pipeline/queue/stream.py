@@ -18,7 +18,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, PubAck, RetentionPolicy, StorageType, StreamConfig
 
 from datacosmos import observability as metrics
 from datacosmos.domain.points import Delivery
@@ -120,9 +120,10 @@ class Queue:
         payload = _encoder.encode(delivery)
         # The subject counts the readings, so that the stream itself can tell how many are in flight.
         subject = f"{self._stream}.{delivery.source}.{len(delivery.points)}"
-        await self._publish(subject, payload, {"Nats-Msg-Id": delivery.id})
+        acknowledged = await self._publish(subject, payload, {"Nats-Msg-Id": delivery.id})
         self._room -= len(payload) + OVERHEAD
-        _count(delivery)
+        if not acknowledged.duplicate:
+            _count(delivery)
 
     async def _put_aside(self, message: Msg, fault: str) -> None:
         sequence = message.metadata.sequence.stream
@@ -133,11 +134,11 @@ class Queue:
         except QueueFull:
             raise QueueFull(f"the dead-letter stream {self._dead} is full: remove some of its messages") from None
 
-    async def _publish(self, subject: str, payload: bytes, headers: dict[str, Any]) -> None:
+    async def _publish(self, subject: str, payload: bytes, headers: dict[str, Any]) -> PubAck:
         if not self._client.is_connected:
             raise QueueUnavailable("NATS is away")
         with queue_errors():
-            await self._jetstream.publish(subject, payload, headers=headers)
+            return await self._jetstream.publish(subject, payload, headers=headers)
 
     async def check_room(self) -> None:
         """Raises QueueFull when the queue is nearly full, QueueUnavailable when NATS is away.

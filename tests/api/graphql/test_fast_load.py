@@ -72,7 +72,7 @@ async def longest_turn(stop: asyncio.Event) -> float:
 async def test_the_event_loop_has_turns_while_long_lists_are_read(
     settings: Settings, stores: Stores, many: None, frozen: None, query: str
 ) -> None:
-    async with client_of(app_of(settings, stores)) as client:
+    async with client_of(app_of(settings.model_copy(update={"max_points": MANY}), stores)) as client:
         await client.post("/graphql", json={"query": query.replace("100000", "1")})
         stop = asyncio.Event()
         turns = asyncio.create_task(longest_turn(stop))

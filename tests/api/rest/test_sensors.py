@@ -232,7 +232,7 @@ async def test_without_a_key_a_resend_becomes_duplicates_that_name_the_winner(
     await emptied(queue)
     query = '{ discards(source: "sensors") { reason duplicateOf } }'
     discards = (await ask(client, query, ADMIN))["data"]["discards"]
-    assert discards == [{"reason": "DUPLICATE", "duplicateOf": f"{winner}/0"}] * 2
+    assert discards == [{"reason": "DUPLICATE", "duplicateOf": f"{winner}/00000"}] * 2
 
 
 async def test_readings_of_a_sensor_are_answered_to_any_valid_token(

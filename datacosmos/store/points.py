@@ -136,15 +136,13 @@ class Points:
         with store_errors():
             return await self._collection.count_documents(where, hint="ledger")
 
-    async def accepted(self, series: str, window: Window, *, limit: int, after: Position | None = None) -> list[Point]:
-        """The first accepted points of a series after a position, by time, then id, without their raw payloads."""
-        pages = self.accepted_pages(series, window, limit=limit, after=after)
-        return [point async for page in pages for point in page]
-
-    def accepted_pages(
+    def accepted(
         self, series: str, window: Window, *, limit: int, after: Position | None = None
     ) -> AsyncGenerator[list[Point]]:
-        """The same, in pages that are short enough for others to get their turn in between."""
+        """The first accepted points of a series after a position, by time, then id, without their raw payloads.
+
+        They come in pages that are short enough for others to get their turn in between.
+        """
         return self._pages(_accepted(series), "time", window, limit, after, {"raw": 0})
 
     async def discards(
@@ -155,24 +153,11 @@ class Points:
         limit: int,
         after: Position | None = None,
         source: str | None = None,
-    ) -> list[Point]:
+    ) -> AsyncGenerator[list[Point]]:
         """The first discards after a position, by received_at, then id; `reason` matches any of a point's reasons.
 
-        Raises TooManyPoints where their payloads together are larger than MOST_RAW.
+        In pages, as above. Raises TooManyPoints where their payloads together are larger than MOST_RAW.
         """
-        pages = self.discards_pages(reason, window, limit=limit, after=after, source=source)
-        return [point async for page in pages for point in page]
-
-    async def discards_pages(
-        self,
-        reason: Reason | None,
-        window: Window,
-        *,
-        limit: int,
-        after: Position | None = None,
-        source: str | None = None,
-    ) -> AsyncGenerator[list[Point]]:
-        """The same, in pages that are short enough for others to get their turn in between."""
         where = DISCARDED | ({"reasons": reason.value} if reason else {}) | ({"source": source} if source else {})
         found, room = 0, MOST_RAW
         async with aclosing(self._pages(where, "received_at", window, limit, after)) as pages:

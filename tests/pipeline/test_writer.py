@@ -11,6 +11,7 @@ from datacosmos.pipeline.writer import Writer
 from datacosmos.settings import Settings
 from datacosmos.store.points import Points, Window, Written
 from datacosmos.store.stores import Stores
+from tests.pages import whole
 from tests.queues import RECEIVED_AT, delivery, emptied, jetstream, without_raw
 
 ALL = Window()
@@ -34,8 +35,8 @@ async def test_what_is_on_the_queue_is_stored_with_its_verdict(
     await queue.publish(delivery("bad", b"\xff"))
     async with writing(settings, queue, stores):
         await emptied(queue)
-    (accepted,) = await stores.points.accepted("datacosmos", ALL, limit=10)
-    (discard,) = await stores.points.discards(None, ALL, limit=10)
+    (accepted,) = await whole(stores.points.accepted("datacosmos", ALL, limit=10))
+    (discard,) = await whole(stores.points.discards(None, ALL, limit=10))
     assert accepted == without_raw(delivery("good").points[0])
     assert (discard.id, discard.verdict, discard.reading.raw) == ("bad", Verdict((Reason.MALFORMED,)), b"\xff")
 
@@ -46,7 +47,7 @@ async def test_a_redelivery_changes_nothing(settings: Settings, queue: Queue, st
     await queue.publish(sent)
     async with writing(settings, queue, stores):
         await emptied(queue)
-    assert await stores.points.accepted("datacosmos", ALL, limit=10) == [without_raw(sent.points[0])]
+    assert await whole(stores.points.accepted("datacosmos", ALL, limit=10)) == [without_raw(sent.points[0])]
 
 
 async def test_writers_side_by_side_store_each_reading_once(settings: Settings, queue: Queue, stores: Stores) -> None:
@@ -55,7 +56,7 @@ async def test_writers_side_by_side_store_each_reading_once(settings: Settings, 
     small = settings.model_copy(update={"write_batch": 7})
     async with writing(small, queue, stores), writing(small, queue, stores):
         await emptied(queue)
-    stored = await stores.points.accepted("datacosmos", ALL, limit=1000)
+    stored = await whole(stores.points.accepted("datacosmos", ALL, limit=1000))
     assert [point.id for point in stored] == [f"{n:03}" for n in range(500)]
 
 
@@ -73,7 +74,7 @@ async def test_what_can_never_be_written_is_put_aside_and_blocks_no_other(
         await emptied(queue)
     state = await queue.state()
     assert (state.received, state.dead_lettered) == (101, 2)
-    assert len(await stores.points.accepted("datacosmos", ALL, limit=1000)) == 99
+    assert len(await whole(stores.points.accepted("datacosmos", ALL, limit=1000))) == 99
     fault = (await stores.points.add([poison])).refused["poison"]
     assert "BSONObj size" in fault
 
@@ -91,7 +92,7 @@ async def test_while_the_store_is_away_messages_stay_and_are_written_once_it_is_
         assert (await queue.state()).messages == 20
         away.back = True
         await emptied(queue)
-    assert len(await stores.points.accepted("datacosmos", ALL, limit=1000)) == 20
+    assert len(await whole(stores.points.accepted("datacosmos", ALL, limit=1000))) == 20
 
 
 async def test_a_writer_stopped_while_the_store_is_away_leaves_its_messages_to_the_next(
@@ -104,7 +105,7 @@ async def test_a_writer_stopped_while_the_store_is_away_leaves_its_messages_to_t
             await away.tried_thrice.wait()
     async with writing(settings, queue, stores):
         await emptied(queue)
-    (stored,) = await stores.points.accepted("datacosmos", ALL, limit=10)
+    (stored,) = await whole(stores.points.accepted("datacosmos", ALL, limit=10))
     assert (stored.id, stored.received_at) == ("a", RECEIVED_AT)
 
 

@@ -14,6 +14,7 @@ from datacosmos.engines import embedded_engines
 from datacosmos.errors import SettingsError, StoreUnavailable
 from datacosmos.store.connection import Database, connect, ping, store_errors
 from datacosmos.store.points import Points, Window
+from tests.pages import whole
 
 TIMEOUT = timedelta(milliseconds=200)
 NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)
@@ -45,8 +46,8 @@ async def test_a_mongodb_that_is_away_is_told_within_the_timeout(away: str) -> N
             ping(database),
             points.prepare(),
             points.add([POINT]),
-            points.accepted("s", Window(), limit=1),
-            points.discards(None, Window(), limit=1),
+            whole(points.accepted("s", Window(), limit=1)),
+            whole(points.discards(None, Window(), limit=1)),
             read(database),
         ):
             began = time.monotonic()

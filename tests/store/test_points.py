@@ -16,6 +16,7 @@ from datacosmos.domain.columns import Columns
 from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
 from datacosmos.store.connection import Database
 from datacosmos.store.points import Points, Position, Window
+from tests.pages import whole
 
 NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)
 SECOND, MILLISECOND, MICROSECOND = timedelta(seconds=1), timedelta(milliseconds=1), timedelta(microseconds=1)
@@ -43,11 +44,11 @@ async def everything(database: Database) -> dict[str, dict[str, Any]]:
 
 
 async def accepted(points: Points, window: Window = EVERYTHING) -> list[str]:
-    return ids(await points.accepted(SERIES, window, limit=10_000))
+    return ids(await whole(points.accepted(SERIES, window, limit=10_000)))
 
 
 async def discards(points: Points, reason: Reason | None = None, window: Window = EVERYTHING) -> list[str]:
-    return ids(await points.discards(reason, window, limit=10_000))
+    return ids(await whole(points.discards(reason, window, limit=10_000)))
 
 
 # What is kept
@@ -59,8 +60,8 @@ async def test_a_point_comes_back_as_it_was_stored(points: Points) -> None:
     written = await points.add([good, bad])
     assert (ids(written.stored), written.redelivered, written.refused) == ([good.id, bad.id], [], {})
     without_raw = replace(good, reading=replace(good.reading, raw=b""))
-    assert await points.accepted(SERIES, EVERYTHING, limit=10) == [without_raw]
-    assert await points.discards(None, EVERYTHING, limit=10) == [bad]
+    assert await whole(points.accepted(SERIES, EVERYTHING, limit=10)) == [without_raw]
+    assert await whole(points.discards(None, EVERYTHING, limit=10)) == [bad]
 
 
 @given(st.lists(st.binary(max_size=100), max_size=5))
@@ -68,7 +69,7 @@ async def test_a_point_comes_back_as_it_was_stored(points: Points) -> None:
 async def test_raw_bytes_survive_whatever_they_are(points: Points, raws: list[bytes]) -> None:
     batch = [point(None, Reason.MALFORMED, raw=raw) for raw in [*raws, bytes(range(256)) * 256]]
     await points.add(batch)
-    stored = {kept.id: kept.reading.raw for kept in await points.discards(None, EVERYTHING, limit=10_000)}
+    stored = {kept.id: kept.reading.raw for kept in await whole(points.discards(None, EVERYTHING, limit=10_000))}
     assert [stored[each.id] for each in batch] == [each.reading.raw for each in batch]
 
 
@@ -76,7 +77,7 @@ async def test_the_ends_of_the_calendar_and_of_floats_survive(points: Points) ->
     times = [datetime.min.replace(tzinfo=UTC), NOON, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
     values = [-0.0, math.ldexp(1, -149), 3.4028234663852886e38]
     await points.add([point(time, value=value) for time, value in zip(times, values, strict=True)])
-    stored = await points.accepted(SERIES, EVERYTHING, limit=10)
+    stored = await whole(points.accepted(SERIES, EVERYTHING, limit=10))
     assert [kept.reading.time for kept in stored] == times
     assert [str(kept.reading.value) for kept in stored] == [str(value) for value in values]
 
@@ -114,7 +115,7 @@ async def test_a_batch_of_which_half_was_stored_is_completed(points: Points, dat
 async def test_a_redelivery_says_nothing_new_even_when_its_content_differs(points: Points) -> None:
     await points.add([first := point(value=1.0)])
     await points.add([replace(first, reading=replace(first.reading, value=2.0))])
-    (stored,) = await points.accepted(SERIES, EVERYTHING, limit=10)
+    (stored,) = await whole(points.accepted(SERIES, EVERYTHING, limit=10))
     assert stored.reading.value == 1.0
 
 
@@ -157,7 +158,7 @@ async def test_an_identity_is_one_series_at_one_time(points: Points) -> None:
     await points.add(several)
     again = [named("a", time=NOON + SECOND + MICROSECOND), named("a", time=NOON + 999 * MICROSECOND)]
     written = await points.add(again)
-    assert len(await points.accepted(SERIES, EVERYTHING, limit=10)) == 3
+    assert len(await whole(points.accepted(SERIES, EVERYTHING, limit=10))) == 3
     assert await discards(points) == ids(again) == ids(written.stored)
 
 
@@ -181,7 +182,7 @@ async def test_a_discarded_first_attempt_blocks_nobody(points: Points) -> None:
 
 async def test_a_discard_is_no_duplicate(points: Points) -> None:
     await points.add([named("a"), late := point(NOON, Reason.TOO_OLD, identity="a")])
-    (stored,) = await points.discards(None, EVERYTHING, limit=10)
+    (stored,) = await whole(points.discards(None, EVERYTHING, limit=10))
     assert stored == late
 
 
@@ -291,7 +292,7 @@ async def pages(points: Points, window: Window, size: int, between: Iterator[Seq
     """All pages, one after the other, with a batch stored after each."""
     seen: list[str] = []
     after = None
-    while page := await points.accepted(SERIES, window, limit=size, after=after):
+    while page := await whole(points.accepted(SERIES, window, limit=size, after=after)):
         assert len(page) <= size
         seen += ids(page)
         assert page[-1].reading.time is not None
@@ -355,7 +356,7 @@ async def test_a_page_after_a_position_stays_within_the_window(points: Points) -
     names, window = ids(batch), Window(NOON + SECOND, NOON + 3 * SECOND)
 
     async def after(time: datetime, name: str) -> list[str]:
-        return ids(await points.accepted(SERIES, window, limit=10, after=Position(time, name)))
+        return ids(await whole(points.accepted(SERIES, window, limit=10, after=Position(time, name))))
 
     assert await after(NOON, names[0]) == names[1:4]
     assert await after(NOON + SECOND, names[1]) == names[2:4]
@@ -368,7 +369,7 @@ async def test_pages_of_discards_go_on_where_the_last_one_ended(points: Points) 
     await points.add(batch)
     seen: list[str] = []
     after = None
-    while page := await points.discards(Reason.SYSTEM, EVERYTHING, limit=3, after=after):
+    while page := await whole(points.discards(Reason.SYSTEM, EVERYTHING, limit=3, after=after)):
         seen += ids(page)
         after = Position(page[-1].received_at, page[-1].id)
     assert seen == ids(batch)
@@ -440,14 +441,14 @@ async def test_a_range_of_time_and_value_is_read_from_the_index_alone(points: Po
 
 LAST = Position(NOON + 90 * SECOND, "id")
 PAGES: dict[str, Callable[[Points], Coroutine[Any, Any, object]]] = {
-    "points": lambda points: points.accepted(SERIES, EVERYTHING, limit=10),
-    "points in a range": lambda points: points.accepted(SERIES, Window(NOON, NOON + 200 * SECOND), limit=10),
-    "points after a position": lambda points: points.accepted(SERIES, EVERYTHING, limit=10, after=LAST),
-    "discards": lambda points: points.discards(None, EVERYTHING, limit=10),
-    "discards after a position": lambda points: points.discards(None, EVERYTHING, limit=10, after=LAST),
-    "discards by reason": lambda points: points.discards(Reason.SUSPECT, Window(start=NOON), limit=10),
-    "discards by reason after a position": lambda points: points.discards(
-        Reason.SUSPECT, EVERYTHING, limit=10, after=LAST
+    "points": lambda points: whole(points.accepted(SERIES, EVERYTHING, limit=10)),
+    "points in a range": lambda points: whole(points.accepted(SERIES, Window(NOON, NOON + 200 * SECOND), limit=10)),
+    "points after a position": lambda points: whole(points.accepted(SERIES, EVERYTHING, limit=10, after=LAST)),
+    "discards": lambda points: whole(points.discards(None, EVERYTHING, limit=10)),
+    "discards after a position": lambda points: whole(points.discards(None, EVERYTHING, limit=10, after=LAST)),
+    "discards by reason": lambda points: whole(points.discards(Reason.SUSPECT, Window(start=NOON), limit=10)),
+    "discards by reason after a position": lambda points: whole(
+        points.discards(Reason.SUSPECT, EVERYTHING, limit=10, after=LAST)
     ),
 }
 

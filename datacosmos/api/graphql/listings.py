@@ -41,7 +41,7 @@ class Accepted:
     after: Position | None = None
 
     def pages(self) -> AsyncGenerator[list[domain.Point]]:
-        return self.points.accepted_pages(self.series, self.window, limit=self.limit, after=self.after)
+        return self.points.accepted(self.series, self.window, limit=self.limit, after=self.after)
 
     def columns(self, *, ids: bool) -> AsyncGenerator[Columns]:
         return self.points.columns(self.series, self.window, limit=self.limit, after=self.after, ids=ids)
@@ -59,9 +59,7 @@ class Discarded:
     after: Position | None = None
 
     def pages(self) -> AsyncGenerator[list[domain.Point]]:
-        return self.points.discards_pages(
-            self.reason, self.window, limit=self.limit, after=self.after, source=self.source
-        )
+        return self.points.discards(self.reason, self.window, limit=self.limit, after=self.after, source=self.source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,10 +238,8 @@ class Failing(Points):
     """A store with a bug."""
 
     async def columns(self, *_: Any, **__: Any) -> AsyncGenerator[Columns]:
-        yield await self.accepted()
-
-    async def accepted(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("the password is hunter2")
+        yield
 
 
 async def test_an_unexpected_error_is_masked_logged_and_carries_the_request_id(

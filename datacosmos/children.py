@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from datacosmos.engines import launch
+from datacosmos.engines.processes import end
 from datacosmos.observability import SHARED_METRICS
 from datacosmos.pipeline.backoff import backoff
 
@@ -20,7 +21,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=100), timedelta(seconds=5)
 STABLE = 10.0  # seconds after which a failure is not held against the next start
-STOP_PATIENCE = 15.0
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def _keep_running(command: tuple[str, ...], listener: socket.socket, envir
         try:
             code = await process.wait()
         finally:
-            await _stop(process)
+            await end(process, command[0])
         failures = 0 if loop.time() - began > STABLE else failures + 1
         log.warning("child ended, starting it again", command=command[0], exit=code)
         await asyncio.sleep(backoff(failures, first=FIRST_PAUSE, most=LONGEST_PAUSE))
@@ -71,16 +71,3 @@ async def _spawn(command: tuple[str, ...], listener: socket.socket, environment:
         pass_fds=(listener.fileno(),),
         start_new_session=True,  # the Ctrl-C in a terminal is for us alone
     )
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_PATIENCE):
-            await process.wait()
-    except TimeoutError:
-        log.warning("child does not stop, killing it", process=process.pid)
-        process.kill()
-        await process.wait()

@@ -149,18 +149,23 @@ class Engine:
 
     async def stop(self, patience: float = STOP_PATIENCE) -> None:
         """End it in order, and by force when that takes more than `patience` seconds."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(signal.SIGCONT)  # a frozen one would not hear us
-        process.terminate()
-        try:
-            async with asyncio.timeout(patience):
-                await process.wait()
-        except TimeoutError:
-            log.warning("engine does not stop, killing it", engine=self.name)
-            process.kill()
+        if self._process is not None:
+            await end(self._process, self.name, patience)
+
+
+async def end(process: Process, name: str, patience: float = STOP_PATIENCE) -> None:
+    """End a child in order, and by force when that takes more than `patience` seconds."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGCONT)  # a frozen one would not hear us
+    process.terminate()
+    try:
+        async with asyncio.timeout(patience):
             await process.wait()
+    except TimeoutError:
+        log.warning("process does not stop, killing it", program=name, process=process.pid)
+        process.kill()
+        await process.wait()
 
 
 def _appended(path: Path) -> BinaryIO:

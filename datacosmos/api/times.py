@@ -11,7 +11,7 @@ from datacosmos.domain.instants import parse_time
 from datacosmos.domain.series import EARLIEST, EXACT, LATEST, SECOND, from_datetime
 from datacosmos.errors import InvalidRange
 from datacosmos.http.problems import InvalidParameters
-from datacosmos.store.points import Window
+from datacosmos.store.ranges import Window
 
 SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 

@@ -17,7 +17,7 @@ from pymongo import IndexModel
 from datacosmos.domain.minutes import CAPACITY, Folded, Location, Minute, Sums, average
 from datacosmos.store.connection import Database, Document, store_errors
 from datacosmos.store.folds import SUMS, Folds
-from datacosmos.store.points import Window
+from datacosmos.store.ranges import Window
 
 INDEXES = [IndexModel({"_id.user": 1, "minutes.minute": 1}, name="user")]
 TOTALS = [*SUMS, "duplicates"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson.errors import BSONError, InvalidDocument
 from pymongo import ASCENDING, IndexModel
@@ -18,6 +18,7 @@ from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database, Document, check_passing, store_errors
 from datacosmos.store.documents import from_document, to_document, to_verdict
 from datacosmos.store.finding import find_batches
+from datacosmos.store.ranges import Position, Window, ranges
 
 DUPLICATE_KEY, INDEX_NOT_FOUND = 11000, 27
 LONGEST_ERROR = 300  # characters: the driver may repeat the document
@@ -42,21 +43,6 @@ BATCH, PAGES = 20_000, 5_000
 """Points in one answer of MongoDB's, as columns and as documents."""
 RETENTION = "retention"
 LONGEST_RETENTION = 2**31 - 1  # seconds: MongoDB takes no more
-
-
-class Position(NamedTuple):
-    """Where a page ends: the sort key of its last point (discards: time is received_at)."""
-
-    time: datetime
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A range of times, both ends inclusive, each open where None."""
-
-    start: datetime | None = None
-    end: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -219,7 +205,7 @@ class Points:
             return
         command: Document = {
             "find": self._collection.name,
-            "filter": _ranges(where, key, window, after),
+            "filter": ranges(where, key, window, after),
             "projection": projection,
             "sort": {key: 1, "_id": 1},
             "limit": limit,
@@ -298,17 +284,3 @@ def _identity(document: Document) -> tuple[Any, ...]:
     # Whole milliseconds, as a time is that comes back from MongoDB.
     kept = time and time.replace(microsecond=time.microsecond // 1000 * 1000)
     return document["series"], kept, document["identity"]
-
-
-def _ranges(where: Document, key: str, window: Window, after: Position | None) -> Document:
-    """A window, or what is left of it after a position: two ranges at the top level, so that an index serves both."""
-    bounds: Document = {}
-    if window.start is not None:
-        # The driver rounds down to MongoDB's milliseconds, which would let in what lies before.
-        bounds["$gt" if window.start.microsecond % 1000 else "$gte"] = window.start
-    if window.end is not None:
-        bounds["$lte"] = window.end
-    if after is None or (window.start is not None and after.time < window.start):
-        return where | ({key: bounds} if bounds else {})
-    rest = {"$gt": after.time} | ({"$lte": window.end} if window.end else {})
-    return {"$or": [where | {key: after.time, "_id": {"$gt": after.id}}, where | {key: rest}]}

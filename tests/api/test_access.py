@@ -8,7 +8,8 @@ from graphql import build_schema
 from datacosmos.api.graphql.schema import print_schema
 from datacosmos.domain.points import Reason
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points, Window
+from datacosmos.store.points import Points
+from datacosmos.store.ranges import Window
 from datacosmos.store.stores import Stores
 from datacosmos.tokens import Role
 from tests.api.asking import (

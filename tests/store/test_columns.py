@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from datacosmos.domain.columns import Columns, NoColumns
 from datacosmos.store.connection import Database
-from datacosmos.store.points import Points, Position, Window
+from datacosmos.store.points import Points
+from datacosmos.store.ranges import Position, Window
 
 NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)

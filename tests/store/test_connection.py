@@ -13,7 +13,8 @@ from datacosmos.domain.points import Point, Reading, Verdict
 from datacosmos.engines import embedded_engines
 from datacosmos.errors import SettingsError, StoreUnavailable
 from datacosmos.store.connection import Database, connect, ping, store_errors
-from datacosmos.store.points import Points, Window
+from datacosmos.store.points import Points
+from datacosmos.store.ranges import Window
 from tests.pages import whole
 
 TIMEOUT = timedelta(milliseconds=200)

@@ -18,7 +18,7 @@ from datacosmos.errors import DatacosmosError, StoreUnavailable
 from datacosmos.sources import locations
 from datacosmos.store.connection import Database, connect
 from datacosmos.store.minutes import Minutes
-from datacosmos.store.points import Window
+from datacosmos.store.ranges import Window
 
 STORED, DUPLICATE, FULL = Folded.STORED, Folded.DUPLICATE, Folded.FULL
 ALWAYS = Window()

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from datacosmos.domain.columns import Columns
 from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
 from datacosmos.store.connection import Database
-from datacosmos.store.points import Points, Position, Window
+from datacosmos.store.points import Points
+from datacosmos.store.ranges import Position, Window
 from tests.pages import whole
 
 NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from datacosmos.domain.columns import EPOCH, MILLISECOND
 from datacosmos.errors import InvalidCursor
-from datacosmos.store.points import Position
+from datacosmos.store.ranges import Position
 
 INSIDE = re.compile(r"[a-z]+\|(-?[0-9]{1,15})\|(.+)", re.DOTALL)
 

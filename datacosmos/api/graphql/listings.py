@@ -12,7 +12,8 @@ from datacosmos.domain import points as domain
 from datacosmos.domain.columns import Columns
 from datacosmos.domain.points import Reason
 from datacosmos.errors import TooManyPoints
-from datacosmos.store.points import Points, Position, Window
+from datacosmos.store.points import Points
+from datacosmos.store.ranges import Position, Window
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from datacosmos.domain.minutes import Folded, Minute
 from datacosmos.settings import Settings
 from datacosmos.store.connection import Database
 from datacosmos.store.minutes import Minutes
-from datacosmos.store.points import Window
+from datacosmos.store.ranges import Window
 from datacosmos.store.stores import Stores
 from tests.api.asking import LOCATION, app_of, client_of, client_without_store, put_location
 

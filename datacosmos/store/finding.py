@@ -6,57 +6,71 @@ from contextlib import suppress
 from typing import Any
 
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.client_session import ClientSession
 from pymongo.errors import AutoReconnect, PyMongoError, ServerSelectionTimeoutError
 
 from datacosmos.store.batches import Batch
-from datacosmos.store.connection import Document
+from datacosmos.store.connection import Document, store_errors
 
 Reply = asyncio.Future[RawBSONDocument]
 PATIENCE = 0.05  # seconds that an operation may go on after it was told to end, before it is told again
 
 
-async def find_batches(collection: AsyncIOMotorCollection[Document], command: Document) -> AsyncGenerator[Batch]:
-    """Each batch of what a `find` command finds; the next is on its way while one is worked on.
+class Finder:
+    """Finds in one collection, any number of times at once."""
 
-    A bare command is one trip to Motor's threads for each batch, and makes no object for each document; but where a
-    connection breaks, the driver retries its cursors only. Left early, the operation and its cursor end in MongoDB.
-    """
-    asking = _Asking(collection)
-    try:
-        asking.send(command)
+    def __init__(self, collection: AsyncIOMotorCollection[Document]) -> None:
+        self._collection = collection
+        self._idle: list[_Line] = []
+
+    async def batches(self, command: Document) -> AsyncGenerator[Batch]:
+        """Each batch of what a `find` command finds; the next is on its way while one is worked on.
+
+        A bare command is one trip to Motor's threads for each batch, and makes no object for each document; but where
+        a connection breaks, the driver retries its cursors only. Left early, the operation and its cursor end in
+        MongoDB. Raises StoreUnavailable while MongoDB is away.
+        """
+        line = self._idle.pop() if self._idle else _Line(self._collection)
         try:
-            batch = await asking.answer()
-        except AutoReconnect as error:
-            if isinstance(error, ServerSelectionTimeoutError):  # it has waited for long
-                raise
-            asking.send(command)
-            batch = await asking.answer()
-        while batch.cursor:
-            asking.send({"getMore": batch.cursor, "collection": collection.name, "batchSize": command["batchSize"]})
-            yield batch
-            batch = await asking.answer()
-        yield batch
-    finally:
-        await asking.end()
+            with store_errors():
+                batch = await _first(line, command)
+                while batch.cursor:
+                    name, size = self._collection.name, command["batchSize"]
+                    line.send({"getMore": batch.cursor, "collection": name, "batchSize": size})
+                    yield batch
+                    batch = await line.answer()
+                yield batch
+        finally:
+            if line.is_clear:
+                self._idle.append(line)
+            else:
+                await line.end()
 
 
-class _Asking:
-    """One command after the other, in a session of their own, by which MongoDB knows what to end."""
+class _Line:
+    """One command after the other, in a session of their own, by which MongoDB knows what to end.
+
+    It is used again and again, as a new session costs a tenth of what a short `find` does.
+    """
 
     def __init__(self, collection: AsyncIOMotorCollection[Document]) -> None:
         self._database = collection.database
+        # Motor's start_session goes through a thread, where there is nothing to wait for.
         client: Any = self._database.client
-        # Motor's start_session goes through a thread as well, where there is nothing to wait for.
-        self._session = AsyncIOMotorClientSession(client.delegate.start_session(causal_consistency=False), client)
+        self._session: ClientSession = client.delegate.start_session(causal_consistency=False)
         self._running: Reply | None = None
+        self.is_clear = False
 
     def send(self, command: Document) -> None:
+        self.is_clear = False
         self._running = self._database.command(command, session=self._session, codec_options=DEFAULT_RAW_BSON_OPTIONS)
 
     async def answer(self) -> Batch:
         assert self._running is not None  # noqa: S101 - something was sent
-        return Batch(await asyncio.shield(self._running))
+        batch = Batch(await asyncio.shield(self._running))
+        self.is_clear = batch.cursor == 0
+        return batch
 
     async def end(self) -> None:
         """Let go of the session, and end what still runs or stands open in it."""
@@ -64,7 +78,7 @@ class _Asking:
             if self._running is not None and _is_open(self._running):
                 await self._kill(self._running)
         finally:
-            self._session.delegate.end_session()
+            self._session.end_session()
 
     async def _kill(self, running: Reply) -> None:
         """Again and again until our thread is back: it may not even have sent what is to end."""
@@ -76,6 +90,18 @@ class _Asking:
                 await self._database.client.admin.command(command)
         if running.done() and not running.cancelled():
             running.exception()  # it is expected to have failed
+
+
+async def _first(line: _Line, command: Document) -> Batch:
+    """Tried a second time where a connection broke, as the driver itself does for a cursor."""
+    line.send(command)
+    try:
+        return await line.answer()
+    except ServerSelectionTimeoutError:  # it has waited for long
+        raise
+    except AutoReconnect:
+        line.send(command)
+        return await line.answer()
 
 
 def _is_open(running: Reply) -> bool:

@@ -17,7 +17,7 @@ from datacosmos.errors import TooManyPoints
 from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database, Document, check_passing, store_errors
 from datacosmos.store.documents import from_document, to_document, to_verdict
-from datacosmos.store.finding import find_batches
+from datacosmos.store.finding import Finder
 from datacosmos.store.ranges import Position, Window, ranges
 
 DUPLICATE_KEY, INDEX_NOT_FOUND = 11000, 27
@@ -59,6 +59,7 @@ class Points:
 
     def __init__(self, database: Database) -> None:
         self._collection = database["points"]
+        self._finder = Finder(self._collection)
 
     async def prepare(self) -> None:
         """Make the indexes."""
@@ -191,7 +192,7 @@ class Points:
                     yield [from_document(document) for document in documents]
                     await asyncio.sleep(0)
 
-    async def _find(
+    def _find(
         self,
         where: Document,
         key: str,
@@ -201,8 +202,6 @@ class Points:
         projection: Document,
         batch: int,
     ) -> AsyncGenerator[Batch]:
-        if after is not None and window.end is not None and after.time > window.end:
-            return
         command: Document = {
             "find": self._collection.name,
             "filter": ranges(where, key, window, after),
@@ -211,10 +210,7 @@ class Points:
             "limit": limit,
             "batchSize": min(batch, limit) if limit else batch,
         }
-        with store_errors():
-            async with aclosing(find_batches(self._collection, command)) as batches:
-                async for found in batches:
-                    yield found
+        return self._finder.batches(command)
 
     async def _insert(self, batch: Sequence[tuple[Point, Document]], written: Written) -> list[tuple[Point, Document]]:
         """Insert unordered, note what became of each, and return those beaten by an earlier identity."""

@@ -33,4 +33,6 @@ def ranges(where: Document, key: str, window: Window, after: Position | None) ->
     if after is None or (window.start is not None and after.time < window.start):
         return where | ({key: bounds} if bounds else {})
     rest = {"$gt": after.time} | ({"$lte": window.end} if window.end else {})
+    if window.end is not None and after.time > window.end:
+        return where | {key: rest}  # nothing
     return {"$or": [where | {key: after.time, "_id": {"$gt": after.id}}, where | {key: rest}]}

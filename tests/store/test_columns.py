@@ -43,7 +43,7 @@ TIMES = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.jus
     lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)
 )
 ROWS = st.lists(
-    st.tuples(st.text(st.characters(codec="utf-8"), min_size=1, max_size=3), TIMES, st.floats()), max_size=30
+    st.tuples(st.text(st.characters(codec="utf-8"), min_size=1, max_size=3), TIMES, st.floats()), max_size=60
 )
 
 

@@ -8,7 +8,7 @@ from pymongo.errors import OperationFailure
 
 from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database
-from datacosmos.store.finding import find_batches
+from datacosmos.store.finding import Finder
 
 LONG = {"$where": "sleep(60000) || true"}
 
@@ -20,7 +20,7 @@ async def numbers(database: Database) -> Database:
 
 
 def found(database: Database, batch: int = 3, **command: Any) -> AsyncGenerator[Batch]:
-    return find_batches(database["numbers"], {"find": "numbers", "sort": {"_id": 1}, "batchSize": batch} | command)
+    return Finder(database["numbers"]).batches({"find": "numbers", "sort": {"_id": 1}, "batchSize": batch} | command)
 
 
 async def under_way(database: Database) -> list[dict[str, Any]]:

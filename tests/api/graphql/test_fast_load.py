@@ -16,7 +16,7 @@ from datacosmos.domain.columns import Columns
 from datacosmos.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.connection import Database
-from datacosmos.store.finding import find_batches
+from datacosmos.store.finding import Finder
 from datacosmos.store.points import Points
 from datacosmos.store.stores import Stores
 from tests.api.asking import NOON, app_of, client_of
@@ -92,7 +92,7 @@ class Slow(Points):
 
     async def columns(self, *_: Any, **__: Any) -> AsyncGenerator[Columns]:
         slow = {"find": "points", "filter": {"$where": "sleep(60000) || true"}, "batchSize": 1}
-        async for batch in find_batches(self._slow, slow):
+        async for batch in Finder(self._slow).batches(slow):
             yield await batch.columns()
 
 

@@ -8,10 +8,11 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp
 
 from datacosmos import __version__
 from datacosmos.api.access import Gate
-from datacosmos.api.graphql.http import graphql_routes
+from datacosmos.api.graphql.http import PATH, Endpoint, graphql_routes
 from datacosmos.api.intake import Intake
 from datacosmos.api.media import HTML, JSON, negotiate
 from datacosmos.api.rest.locations import locations_routes
@@ -24,6 +25,7 @@ from datacosmos.calculation.client import Calculation
 from datacosmos.http.health import HealthCheck, Refresh, health_routes
 from datacosmos.http.middleware import REQUEST_ID, Requests
 from datacosmos.http.problems import handle_problems
+from datacosmos.http.shortcut import Shortcut
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 
@@ -40,13 +42,14 @@ def create_app(
     secret: str,
     health: Mapping[str, HealthCheck],
     refresh: Sequence[Refresh] = (),
-) -> FastAPI:
+) -> ASGIApp:
     """The whole API. `health` names the parts to ask after; `refresh` updates gauges before a scrape."""
     gate = Gate(secret, frozenset(settings.public_series))
     door = Door.of(settings, gate)
     app = FastAPIOffline(title="DataCosmos", version=__version__, description=ABOUT, redoc_url=None)
     app.add_api_route("/", _index, include_in_schema=False)
-    app.include_router(graphql_routes(settings, stores, gate, intake))
+    graphql = Endpoint(settings, stores, gate, intake)
+    app.include_router(graphql_routes(graphql))
     app.include_router(points_routes(stores.points, gate))
     app.include_router(locations_routes(stores.minutes, gate, open_to_all=settings.open_ingest))
     app.include_router(series_routes(stores.series, calculation, door))
@@ -55,15 +58,16 @@ def create_app(
     app.include_router(health_routes(health, refresh))
     handle_problems(app)
     app.add_middleware(Requests)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["DELETE", "GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Encoding", "Content-Type", REQUEST_ID],
-            expose_headers=["Location", REQUEST_ID],
-        )
-    return app
+    whole = Shortcut(app, PATH, graphql.post, app.exception_handlers)
+    if not settings.cors_origins:
+        return whole
+    return CORSMiddleware(
+        whole,
+        allow_origins=settings.cors_origins,
+        allow_methods=["DELETE", "GET", "POST", "PUT"],
+        allow_headers=["Authorization", "Content-Encoding", "Content-Type", REQUEST_ID],
+        expose_headers=["Location", REQUEST_ID],
+    )
 
 
 def create_health_app(*, health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] = ()) -> FastAPI:

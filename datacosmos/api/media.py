@@ -1,7 +1,7 @@
 """Which of the media types that we can send a client would rather have (RFC 9110, section 12.5.1)."""
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
@@ -9,7 +9,8 @@ HTML = "text/html"
 WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 
 
-def negotiate(accept: str, offers: Sequence[str]) -> str | None:
+@lru_cache(64)
+def negotiate(accept: str, offers: tuple[str, ...]) -> str | None:
     """The offer of the highest weight, the first of equals; None when the client takes none of them."""
     weights = dict(_read_range(part) for part in accept.lower().split(",")) if accept.strip() else {"*/*": 1.0}
 

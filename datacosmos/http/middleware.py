@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import cache
 
 import structlog
 import uuid_utils
@@ -72,4 +73,7 @@ def _route(scope: Scope) -> str:
 def _observe(scope: Scope, status: int, seconds: float) -> None:
     """A status of 0 means that the client went before an answer began."""
     method = scope["method"] if scope["method"] in METHODS else "other"
-    REQUEST_SECONDS.labels(method, _route(scope), str(status)).observe(seconds)
+    _timer(method, _route(scope), str(status)).observe(seconds)
+
+
+_timer = cache(REQUEST_SECONDS.labels)  # the labels are few, and finding them each time takes longer than observing

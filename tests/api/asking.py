@@ -14,7 +14,6 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 import jwt
 import pytest
-from fastapi import FastAPI
 from playwright.async_api import Page, async_playwright
 from starlette.types import ASGIApp
 
@@ -104,7 +103,7 @@ NO_QUEUE = Intake(no_queue, no_queue)
 
 def app_of(
     settings: Settings, stores: Stores, calculation: Calculation | None = None, intake: Intake | None = None
-) -> FastAPI:
+) -> ASGIApp:
     """The API, before a Calculation service that reads the same stores."""
     calculator = Calculator(stores.series, InThread(), settings.forecast_max_points)
     service = httpx.ASGITransport(create_calculation_app(calculator, secret=SECRET, health={}))

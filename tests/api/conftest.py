@@ -2,7 +2,7 @@ from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
@@ -10,11 +10,11 @@ from tests.api.asking import app_of, client_of
 
 
 @pytest.fixture
-def app(settings: Settings, stores: Stores) -> FastAPI:
+def app(settings: Settings, stores: Stores) -> ASGIApp:
     return app_of(settings, stores)
 
 
 @pytest.fixture
-async def client(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient]:
+async def client(app: ASGIApp) -> AsyncGenerator[httpx.AsyncClient]:
     async with client_of(app) as client:
         yield client

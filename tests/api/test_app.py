@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -80,7 +79,7 @@ async def test_an_unexpected_failure_is_masked_and_logged_under_the_request_id(
     assert [(line["request_id"], line["route"]) for line in logged] == [("trace-7", "/points")]
 
 
-async def test_a_client_that_leaves_in_mid_request_is_no_error(app: FastAPI) -> None:
+async def test_a_client_that_leaves_in_mid_request_is_no_error(app: ASGIApp) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -116,7 +115,7 @@ async def test_a_named_origin_may_ask_and_its_browser_may_ask_first(settings: Se
         assert "access-control-allow-origin" not in other.headers
 
 
-async def test_the_documentation_opens_in_a_browser_and_all_files_are_ours(app: FastAPI, settings: Settings) -> None:
+async def test_the_documentation_opens_in_a_browser_and_all_files_are_ours(app: ASGIApp, settings: Settings) -> None:
     async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, asked):
         await page.goto(f"{address}/docs")
         await page.wait_for_selector("text=All accepted points of a series in a range")

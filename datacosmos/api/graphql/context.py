@@ -12,7 +12,7 @@ from datacosmos.store.stores import Stores
 AT_ONCE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # freezing it costs more than making it
 class Context:
     stores: Stores
     access: Access

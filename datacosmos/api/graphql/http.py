@@ -32,6 +32,7 @@ from datacosmos.http.leaving import until_client_leaves
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 
+PATH = "/graphql"
 PLAYGROUND = Path(__file__).parent / "playground"
 STATIC = "graphene_django_graphiql_static"  # a package that carries GraphiQL's files; its Django part is not used
 POLICY = (
@@ -66,7 +67,7 @@ class Refused(Exception):
 class Endpoint:
     """Reads a request, has it executed, and says how it went."""
 
-    def __init__(self, settings: Settings, stores: Stores, gate: Gate, intake: Intake, *, fast: bool) -> None:
+    def __init__(self, settings: Settings, stores: Stores, gate: Gate, intake: Intake, *, fast: bool = True) -> None:
         self._schema = create_schema(settings, fast=fast)
         self._fast = fast
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -132,15 +133,11 @@ class Endpoint:
             return ExecutionResult(None, [GraphQLError(error.as_http_error_reason())])
 
 
-def graphql_routes(settings: Settings, stores: Stores, gate: Gate, intake: Intake, *, fast: bool = True) -> APIRouter:
+def graphql_routes(endpoint: Endpoint) -> APIRouter:
     router = APIRouter(tags=["graphql"])
-    endpoint = Endpoint(settings, stores, gate, intake, fast=fast)
-    # What FastAPI does for each request costs as much as a short query. So this route answers a POST; the one that
-    # FastAPI knows of stands behind it, and documents it.
-    router.add_route("/graphql", endpoint.post, methods=["POST"], include_in_schema=False)
     add = partial(
         router.add_api_route,
-        "/graphql",
+        PATH,
         response_class=Response,
         responses=ANSWERS,
         dependencies=[Security(BEARER)],
@@ -148,9 +145,9 @@ def graphql_routes(settings: Settings, stores: Stores, gate: Gate, intake: Intak
     add(endpoint.get, methods=["GET"], summary="A query in the URL", openapi_extra={"parameters": PARAMETERS})
     add(endpoint.post, methods=["POST"], summary="A query in the body", openapi_extra={"requestBody": BODY})
     others = ["DELETE", "HEAD", "OPTIONS", "PATCH", "PUT"]
-    router.add_api_route("/graphql", _refuse_method, methods=others, include_in_schema=False)
+    router.add_api_route(PATH, _refuse_method, methods=others, include_in_schema=False)
     files = StaticFiles(directory=PLAYGROUND, packages=[(STATIC, f"static/{STATIC}")])
-    router.mount("/graphql/static", files)
+    router.mount(f"{PATH}/static", files)
     return router
 
 

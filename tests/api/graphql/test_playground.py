@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from datacosmos.server import serving
 from datacosmos.settings import Settings
@@ -21,7 +21,7 @@ async def test_a_browser_gets_a_page_that_names_no_other_host(client: httpx.Asyn
 
 
 async def test_the_first_query_runs_in_a_browser_and_all_files_are_ours(
-    app: FastAPI, settings: Settings, points: Points
+    app: ASGIApp, settings: Settings, points: Points
 ) -> None:
     await points.add([point(datetime.now(UTC), value=42.125)])
     async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, asked):
@@ -38,7 +38,7 @@ async def test_the_first_query_runs_in_a_browser_and_all_files_are_ours(
         assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
 
 
-async def test_a_query_in_the_address_is_shown_ready_to_run(app: FastAPI, settings: Settings, points: Points) -> None:
+async def test_a_query_in_the_address_is_shown_ready_to_run(app: ASGIApp, settings: Settings, points: Points) -> None:
     await points.add([point(value=7.125)])
     async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, _):
         await page.goto(f"{address}/graphql?query=%7B%20points%20%7B%20value%20%7D%20%7D")

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client import generate_latest
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from datacosmos.api.rest.locations import EXAMPLE, MAX_BYTES
@@ -28,7 +28,7 @@ async def read(minutes: Minutes, user: str = "ada") -> list[Minute]:
     return await minutes.read(user, Window(), limit=10)
 
 
-def app_with(settings: Settings, stores: Stores, **changes: Any) -> FastAPI:
+def app_with(settings: Settings, stores: Stores, **changes: Any) -> ASGIApp:
     return app_of(settings.model_copy(update=changes), stores)
 
 

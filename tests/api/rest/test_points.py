@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from datacosmos.domain.columns import EPOCH, MILLISECOND, Columns
 from datacosmos.domain.points import Reason
@@ -122,7 +122,7 @@ async def test_an_export_ends_when_its_client_leaves(settings: Settings, databas
             await points.left.wait()
 
 
-async def test_the_documentation_tells_the_real_status_codes(app: FastAPI) -> None:
+async def test_the_documentation_tells_the_real_status_codes(app: ASGIApp) -> None:
     async with client_of(app) as client:
         document = (await client.get("/openapi.json")).json()
     answers = document["paths"]["/points"]["get"]["responses"]

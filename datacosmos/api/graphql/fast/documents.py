@@ -39,6 +39,8 @@ from graphql import (
 )
 from strawberry.schema.schema import validate_document
 
+from datacosmos.api.graphql.fast.plans import Plan
+
 LITERAL = re.compile(
     r"""
     \#[^\n\r]*                                # a comment
@@ -63,6 +65,7 @@ class Known:
 
     document: DocumentNode
     name: str | None
+    plan: Plan | None
     spans: tuple[tuple[int, int], ...] = ()
 
 
@@ -104,12 +107,12 @@ class Documents:
         """None for a text that has to go the ordinary way: an invalid one, or of another kind than is kept."""
         if len(text) > LONGEST or ZERO in text:
             return None
+        if known := self._recall(text):
+            return Prepared(known, text, ())
         literals = [match for match in LITERAL.finditer(text) if match.lastindex]
         shape = _shape(text, literals)
         if known := self._recall(shape):
             return Prepared(known, text, literals)
-        if literals and (known := self._recall(text)):
-            return Prepared(known, text, ())
         return None if shape in self._known else self._learn(text, shape, literals)
 
     def _recall(self, key: str) -> Known | None:
@@ -124,12 +127,12 @@ class Documents:
         except GraphQLError:
             return None
         lifted = _lift(self._schema, document, literals)
-        known = self._keep(shape, lifted and self._check(lifted, literals))
+        known = self._keep(shape, lifted and self._check(shape, lifted, literals))
         if known is None and literals:
-            known, literals = self._keep(text, self._check(document, ())), ()
+            known, literals = self._keep(text, self._check(text, document, ())), ()
         return known and Prepared(known, text, literals)
 
-    def _check(self, document: DocumentNode, literals: Literals) -> Known | None:
+    def _check(self, text: str, document: DocumentNode, literals: Literals) -> Known | None:
         """None unless it is one query, and valid."""
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         if len(operations) != 1 or operations[0].operation is not OperationType.QUERY:
@@ -137,7 +140,8 @@ class Documents:
         if validate_document(self._schema, document, self._rules):
             return None
         name = operations[0].name
-        return Known(document, name and name.value, tuple(literal.span() for literal in literals))
+        plan = None if "@" in text else Plan.of(self._schema, document)
+        return Known(document, name and name.value, plan, tuple(literal.span() for literal in literals))
 
     def _keep(self, key: str, known: Known | None) -> Known | None:
         self._known[key] = known

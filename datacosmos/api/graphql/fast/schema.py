@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from inspect import isawaitable
 from typing import Any
 
-from graphql import execute, specified_rules
+from graphql import DocumentNode, execute, specified_rules
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
@@ -56,19 +56,25 @@ class FastSchema(Schema):
         self, prepared: Prepared, variables: dict[str, Any] | None, context: Any
     ) -> ExecutionResult | None:
         """None where nothing was executed: a variable's value, or a literal's, does not fit."""
-        is_awaitable: Any = optimized_is_awaitable
-        result: Any = execute(
-            self._schema,
-            prepared.known.document,
-            context_value=context,
-            variable_values={**(variables or {}), **prepared.variables},
-            executor_class=FastExecutor,
-            is_awaitable=is_awaitable,
-        )
-        if isawaitable(result):
-            result = await result
-        if any(error.path is None for error in result.errors or ()):
+        values = {**(variables or {}), **prepared.variables}
+        if prepared.known.plan is not None:
+            result = await prepared.known.plan.execute(context, values)
+        else:
+            result = await self._execute_document(prepared.known.document, values, context)
+        if result is None or any(error.path is None for error in result.errors or ()):
             return None
         errors = [prepared.locate(error) for error in result.errors or ()]
         self.process_errors(errors)
         return ExecutionResult(result.data, errors or None)
+
+    async def _execute_document(self, document: DocumentNode, variables: dict[str, Any], context: Any) -> Any:
+        is_awaitable: Any = optimized_is_awaitable
+        result: Any = execute(
+            self._schema,
+            document,
+            context_value=context,
+            variable_values=variables,
+            executor_class=FastExecutor,
+            is_awaitable=is_awaitable,
+        )
+        return await result if isawaitable(result) else result

@@ -32,6 +32,7 @@ class Kind(NamedTuple):
 
 
 POLLED = Kind("data server", 1)
+FEW = Kind("sensors", 10)
 STREAMED = Kind("sensors", 1_000)
 REPEATED = Kind("sensors", 1_000, duplicates=0.1)
 

@@ -26,7 +26,7 @@ import click
 import httpx
 import nats
 import uvloop
-from deliveries import POLLED, REPEATED, STREAMED, Kind, deliveries
+from deliveries import FEW, POLLED, REPEATED, STREAMED, Kind, deliveries
 from matplotlib.figure import Figure
 from nats.js import JetStreamContext
 from pymongo.errors import BulkWriteError
@@ -188,7 +188,7 @@ async def measure(folder: Path, rounds: int, readings: int, seconds: float) -> d
         with started(simulator, folder, {}, prints=ANY) as (url, _):
             for number in range(rounds):
                 click.echo(f"round {number + 1} of {rounds}", err=True)
-                for kind in (POLLED, STREAMED, REPEATED):
+                for kind in (POLLED, FEW, STREAMED, REPEATED):
                     count = readings // 10 if kind is POLLED else readings
                     figures = Figures(await write(found, kind, count), await insert(found, kind, count))
                     measured[f"writer: {kind.title}"].append(figures)

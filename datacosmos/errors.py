@@ -25,6 +25,7 @@
      ├── DataServerDown       the data server gave no answer that can be used
      └── Unavailable          try again later
           ├── StoreUnavailable    MongoDB can't be reached, or can't write now
+          ├── TemporaryFilesFull  no room for a long answer while it waits to be sent
           ├── CalculationUnavailable  the Calculation service can't be reached, or can't answer now
           └── QueueUnavailable    NATS can't be reached, or can't take more
                └── QueueFull
@@ -141,6 +142,10 @@ class Unavailable(DatacosmosError):
 
 
 class StoreUnavailable(Unavailable):
+    pass
+
+
+class TemporaryFilesFull(Unavailable):
     pass
 
 

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
 
     public_series: Names = Field(default=["datacosmos"], description="Series that anyone may read, parted by commas.")
     open_ingest: bool = Field(default=True, description="Whether anyone may push series and locations without a token.")
-    max_points: Count = Field(default=10_000, description="Points that a plain list or one page may hold.")
+    max_points: Count = Field(default=100_000, description="Points that a plain list or one page may hold.")
     max_request_bytes: Size = Field(
         default=ByteSize(1 << 20), description="The largest request body, in bytes or like 1MiB."
     )

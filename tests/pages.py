@@ -1,9 +1,10 @@
-"""Lists of points that come page by page."""
+"""Lists that come page by page."""
 
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
-from datacosmos.domain.points import Point
+T = TypeVar("T")
 
 
-async def whole(pages: AsyncGenerator[list[Point]]) -> list[Point]:
-    return [point async for page in pages for point in page]
+async def whole(pages: AsyncGenerator[list[T]]) -> list[T]:
+    return [item async for page in pages for item in page]

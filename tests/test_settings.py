@@ -83,7 +83,7 @@ def test_sizes_are_bytes_or_carry_a_unit(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_flag_wins_over_the_environment_over_dotenv_over_the_file_over_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert load_settings().max_points == 10_000
+    assert load_settings().max_points == 100_000
     path = config("max_points = 1")
     assert load_settings(path).max_points == 1
     Path(".env").write_text("DATACOSMOS_MAX_POINTS=2\n")

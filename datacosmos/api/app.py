@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -30,6 +31,8 @@ from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 
 ABOUT = "Accepted points of the public series are open to anyone; other series, discards and locations need a token."
+# FastAPI would look for OpenTelemetry at each request; /metrics is what tells of them.
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 PLACES = {"graphql": "/graphql", "points": "/points", "docs": "/docs", "health": "/health", "metrics": "/metrics"}
 
 
@@ -46,7 +49,7 @@ def create_app(
     """The whole API. `health` names the parts to ask after; `refresh` updates gauges before a scrape."""
     gate = Gate(secret, frozenset(settings.public_series))
     door = Door.of(settings, gate)
-    app = FastAPIOffline(title="DataCosmos", version=__version__, description=ABOUT, redoc_url=None)
+    app = FastAPIOffline(title="DataCosmos", version=__version__, description=ABOUT, redoc_url=None, telemetry=UNTRACED)
     app.add_api_route("/", _index, include_in_schema=False)
     graphql = Endpoint(settings, stores, gate, intake)
     app.include_router(graphql_routes(graphql))
@@ -57,6 +60,7 @@ def create_app(
     app.include_router(sensors_routes(settings, replace(door, max_bytes=settings.sensors_max_bytes), intake.publish))
     app.include_router(health_routes(health, refresh))
     handle_problems(app)
+    app.add_middleware(Shortcut, path=PATH, endpoint=graphql.post, handlers=app.exception_handlers)
     app.add_middleware(Requests)
     whole = Shortcut(app, PATH, graphql.post, app.exception_handlers)
     if not settings.cors_origins:

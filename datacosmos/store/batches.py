@@ -26,6 +26,8 @@ KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
 SIZE = struct.Struct("<i")
 AWARE = CodecOptions[Document](tz_aware=True)
 MILLISECONDS = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
+AT_ONCE, MOST_BYTES = 128, 1 << 18
+"""Documents that are decoded in one step, and their bytes."""
 FEW = 1500  # bytes of an array that decoding is quicker for than comparing its bytes
 
 
@@ -37,7 +39,7 @@ class Layout(NamedTuple):
 
 
 class Batch:
-    """Some documents as MongoDB sent them: a BSON array. `cursor` has the next ones, unless it is 0."""
+    """Some documents as MongoDB sent them: a BSON array of `size` bytes. `cursor` has the next ones, unless it is 0."""
 
     def __init__(self, reply: RawBSONDocument) -> None:
         raw = memoryview(reply["cursor"].raw)
@@ -45,6 +47,7 @@ class Batch:
         (size,) = SIZE.unpack_from(raw, begin)
         rest = bytes(raw[begin + size :])
         self._array = raw[begin : begin + size]
+        self.size = size
         self.cursor: int = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
 
     async def columns(self) -> Columns:
@@ -54,14 +57,16 @@ class Batch:
         columns = self._at_once()
         return await asyncio.to_thread(self._one_by_one) if columns is None else columns
 
-    def documents(self, at_once: int = 500) -> Iterator[list[Document]]:
-        """All of them, decoded `at_once`, which bounds how long a step of this iterator takes."""
+    def documents(self) -> Iterator[list[Document]]:
+        """All of them, some at once: AT_ONCE, or fewer large ones, which bounds how long a step takes."""
         found: list[memoryview] = []
+        room = MOST_BYTES
         for document in self._documents():
             found.append(document)
-            if len(found) == at_once:
+            room -= len(document)
+            if len(found) == AT_ONCE or room <= 0:
                 yield decode_all(b"".join(found), AWARE)
-                found = []
+                found, room = [], MOST_BYTES
         if found:
             yield decode_all(b"".join(found), AWARE)
 

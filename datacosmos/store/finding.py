@@ -14,30 +14,34 @@ from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Document, store_errors
 
 Reply = asyncio.Future[RawBSONDocument]
+GROWTH = 8  # how many times as long as the one before it a batch may be
 PATIENCE = 0.05  # seconds that an operation may go on after it was told to end, before it is told again
 
 
 class Finder:
-    """Finds in one collection, any number of times at once."""
+    """Finds in one collection, any number of times at once, in batches of about so many bytes."""
 
-    def __init__(self, collection: AsyncIOMotorCollection[Document]) -> None:
+    def __init__(self, collection: AsyncIOMotorCollection[Document], batch_bytes: int = 1 << 18) -> None:
         self._collection = collection
+        self._batch_bytes = batch_bytes
         self._idle: list[_Line] = []
 
     async def batches(self, command: Document) -> AsyncGenerator[Batch]:
-        """Each batch of what a `find` command finds; the next is on its way while one is worked on.
+        """Each batch of what a `find` or an `aggregate` finds; the next is on its way while one is worked on.
 
+        The command says how long the first is; each other is as long as its documents' size allows, by the one before.
         A bare command is one trip to Motor's threads for each batch, and makes no object for each document; but where
         a connection breaks, the driver retries its cursors only. Left early, the operation and its cursor end in
         MongoDB. Raises StoreUnavailable while MongoDB is away.
         """
         line = self._idle.pop() if self._idle else _Line(self._collection)
+        size: int = command.get("cursor", command)["batchSize"]
         try:
             with store_errors():
                 batch = await _first(line, command)
                 while batch.cursor:
-                    name, size = self._collection.name, command["batchSize"]
-                    line.send({"getMore": batch.cursor, "collection": name, "batchSize": size})
+                    size = min(GROWTH * size, max(1, size * self._batch_bytes // batch.size))
+                    line.send({"getMore": batch.cursor, "collection": self._collection.name, "batchSize": size})
                     yield batch
                     batch = await line.answer()
                 yield batch
@@ -60,16 +64,20 @@ class _Line:
         client: Any = self._database.client
         self._session: ClientSession = client.delegate.start_session(causal_consistency=False)
         self._running: Reply | None = None
-        self.is_clear = False
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing runs or stands open."""
+        return self._running is None
 
     def send(self, command: Document) -> None:
-        self.is_clear = False
         self._running = self._database.command(command, session=self._session, codec_options=DEFAULT_RAW_BSON_OPTIONS)
 
     async def answer(self) -> Batch:
         assert self._running is not None  # noqa: S101 - something was sent
         batch = Batch(await asyncio.shield(self._running))
-        self.is_clear = batch.cursor == 0
+        if batch.cursor == 0:
+            self._running = None  # nor need a line that is idle for long keep the reply
         return batch
 
     async def end(self) -> None:

@@ -9,6 +9,9 @@ border of time zones. `seen` holds the microseconds into the minute of every loc
 round, a minute in UTC may be spread over documents, as when 13:05Z and 14:05+01:00 were sent: reading adds them up.
 """
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 from bson.decimal128 import Decimal128
@@ -16,11 +19,13 @@ from pymongo import IndexModel
 
 from datacosmos.domain.minutes import CAPACITY, Folded, Location, Minute, Sums, average
 from datacosmos.store.connection import Database, Document, store_errors
+from datacosmos.store.finding import Finder
 from datacosmos.store.folds import SUMS, Folds
 from datacosmos.store.ranges import Window
 
 INDEXES = [IndexModel({"_id.user": 1, "minutes.minute": 1}, name="user")]
 TOTALS = [*SUMS, "duplicates"]
+FIRST = 1000  # minutes in MongoDB's first answer
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -32,6 +37,7 @@ class Minutes:
 
     def __init__(self, database: Database, *, capacity: int = CAPACITY) -> None:
         self._collection = database["minutes"]
+        self._finder = Finder(self._collection)
         self._folds = Folds(database, capacity)
 
     async def prepare(self) -> None:
@@ -46,8 +52,8 @@ class Minutes:
         """
         return await self._folds.fold(location)
 
-    async def read(self, user_id: str, window: Window, *, limit: int) -> list[Minute]:
-        """The first of a user's minutes that begin within the window, ascending."""
+    async def read(self, user_id: str, window: Window, *, limit: int) -> AsyncGenerator[list[Minute]]:
+        """The first of a user's minutes that begin within the window, ascending, in pages as Points gives them."""
         within = _bounds(window)
         pipeline: list[Document] = [
             {"$match": {"_id.user": user_id, "minutes": {"$elemMatch": {"minute": within}}}},
@@ -58,9 +64,16 @@ class Minutes:
             {"$sort": {"_id": 1}},
             {"$limit": limit},
         ]
-        with store_errors():
-            documents = await self._collection.aggregate(pipeline).to_list(length=limit)
-        return [_minute(document) for document in documents]
+        command: Document = {
+            "aggregate": self._collection.name,
+            "pipeline": pipeline,
+            "cursor": {"batchSize": min(FIRST, limit)},
+        }
+        async with aclosing(self._finder.batches(command)) as batches:
+            async for batch in batches:
+                for documents in batch.documents():
+                    yield [_minute(document) for document in documents]
+                    await asyncio.sleep(0)
 
 
 def _bounds(window: Window) -> Document:

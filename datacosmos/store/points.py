@@ -14,12 +14,12 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from datacosmos.domain.columns import Columns
 from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.errors import TooManyPoints
-from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database, Document, check_passing, store_errors
 from datacosmos.store.documents import from_document, to_document, to_verdict
 from datacosmos.store.finding import Finder
 from datacosmos.store.ranges import Position, Window, ranges
 
+COLLECTION = "points"
 DUPLICATE_KEY, INDEX_NOT_FOUND = 11000, 27
 LONGEST_ERROR = 300  # characters: the driver may repeat the document
 DISCARDED = {"status": Status.DISCARDED.value}
@@ -39,8 +39,8 @@ INDEXES = [
 ]
 MOST_RAW = 32 << 20
 """Bytes of payload that one answer may hold."""
-BATCH, PAGES = 20_000, 5_000
-"""Points in one answer of MongoDB's, as columns and as documents."""
+COLUMNS, DOCUMENTS, DISCARDS = 4000, 128, 4
+"""Points in MongoDB's first answer; a discard may be one of megabytes, of which all queries take some at once."""
 RETENTION = "retention"
 LONGEST_RETENTION = 2**31 - 1  # seconds: MongoDB takes no more
 
@@ -58,8 +58,9 @@ class Points:
     """Reads and writes of one database's points. Every method raises StoreUnavailable while MongoDB is away."""
 
     def __init__(self, database: Database) -> None:
-        self._collection = database["points"]
-        self._finder = Finder(self._collection)
+        self._collection = database[COLLECTION]
+        self._columns = Finder(self._collection, 1 << 20)
+        self._documents = Finder(self._collection)
 
     async def prepare(self) -> None:
         """Make the indexes."""
@@ -130,7 +131,7 @@ class Points:
 
         They come in pages that are short enough for others to get their turn in between.
         """
-        return self._pages(_accepted(series), "time", window, limit, after, {"raw": 0})
+        return self._pages(_accepted(series), "time", window, limit, after, DOCUMENTS, {"raw": 0})
 
     async def discards(
         self,
@@ -147,7 +148,7 @@ class Points:
         """
         where = DISCARDED | ({"reasons": reason.value} if reason else {}) | ({"source": source} if source else {})
         found, room = 0, MOST_RAW
-        async with aclosing(self._pages(where, "received_at", window, limit, after)) as pages:
+        async with aclosing(self._pages(where, "received_at", window, limit, after, DISCARDS)) as pages:
             async for page in pages:
                 for point in page:
                     found += 1
@@ -165,7 +166,7 @@ class Points:
         *,
         limit: int = 0,
         after: Position | None = None,
-        batch: int = BATCH,
+        batch: int = COLUMNS,
         ids: bool = False,
     ) -> AsyncGenerator[Columns]:
         """Time and value, and ids where wanted, of accepted points in order, read from an index alone; 0 is no limit.
@@ -173,7 +174,8 @@ class Points:
         Raises NoColumns where a point has no time or no float for a value.
         """
         projection = {"_id": int(ids), "time": 1, "value": 1}
-        async with aclosing(self._find(_accepted(series), "time", window, limit, after, projection, batch)) as batches:
+        command = _command(_accepted(series), "time", window, limit, after, batch, projection)
+        async with aclosing(self._columns.batches(command)) as batches:
             async for found in batches:
                 yield await found.columns()
 
@@ -184,33 +186,15 @@ class Points:
         window: Window,
         limit: int,
         after: Position | None,
+        batch: int,
         projection: Document | None = None,
     ) -> AsyncGenerator[list[Point]]:
-        async with aclosing(self._find(where, key, window, limit, after, projection or {}, PAGES)) as batches:
-            async for batch in batches:
-                for documents in batch.documents():
+        command = _command(where, key, window, limit, after, batch, projection or {})
+        async with aclosing(self._documents.batches(command)) as batches:
+            async for found in batches:
+                for documents in found.documents():
                     yield [from_document(document) for document in documents]
                     await asyncio.sleep(0)
-
-    def _find(
-        self,
-        where: Document,
-        key: str,
-        window: Window,
-        limit: int,
-        after: Position | None,
-        projection: Document,
-        batch: int,
-    ) -> AsyncGenerator[Batch]:
-        command: Document = {
-            "find": self._collection.name,
-            "filter": ranges(where, key, window, after),
-            "projection": projection,
-            "sort": {key: 1, "_id": 1},
-            "limit": limit,
-            "batchSize": min(batch, limit) if limit else batch,
-        }
-        return self._finder.batches(command)
 
     async def _insert(self, batch: Sequence[tuple[Point, Document]], written: Written) -> list[tuple[Point, Document]]:
         """Insert unordered, note what became of each, and return those beaten by an earlier identity."""
@@ -250,6 +234,25 @@ class Points:
                 {"series": 1, "time": 1, "identity": 1},
             ).to_list(length=len(keys))
         return {_identity(document): document["_id"] for document in found}
+
+
+def _command(
+    where: Document,
+    key: str,
+    window: Window,
+    limit: int,
+    after: Position | None,
+    batch: int,
+    projection: Document,
+) -> Document:
+    return {
+        "find": COLLECTION,
+        "filter": ranges(where, key, window, after),
+        "projection": projection,
+        "sort": {key: 1, "_id": 1},
+        "limit": limit,
+        "batchSize": min(batch, limit) if limit else batch,
+    }
 
 
 def _accepted(series: str) -> Document:

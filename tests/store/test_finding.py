@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
+from itertools import chain
 from typing import Any, cast
 
 import pytest
@@ -15,7 +16,7 @@ LONG = {"$where": "sleep(60000) || true"}
 
 @pytest.fixture
 async def numbers(database: Database) -> Database:
-    await database["numbers"].insert_many([{"_id": n} for n in range(10)])
+    await database["numbers"].insert_many([{"_id": n} for n in range(100)])
     return database
 
 
@@ -39,10 +40,34 @@ async def until_under_way(database: Database, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_all_batches_come_in_order(numbers: Database) -> None:
-    read = [[each["_id"] for some in batch.documents() for each in some] async for batch in found(numbers)]
-    assert read == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+async def numbers_of(batches: AsyncGenerator[Batch]) -> list[list[int]]:
+    return [[each["_id"] for some in batch.documents() for each in some] async for batch in batches]
+
+
+async def test_all_batches_come_in_order_and_grow(numbers: Database) -> None:
+    read = await numbers_of(found(numbers))
+    assert read == [[*range(3)], [*range(3, 27)], [*range(27, 100)]]
     assert await under_way(numbers) == []
+
+
+async def test_an_aggregate_is_read_like_a_find(numbers: Database) -> None:
+    command = {"aggregate": "numbers", "pipeline": [{"$sort": {"_id": -1}}], "cursor": {"batchSize": 3}}
+    read = await numbers_of(Finder(numbers["numbers"]).batches(command))
+    assert [len(some) for some in read] == [3, 24, 73]
+    assert [*chain(*read)] == [*reversed(range(100))]
+
+
+async def test_of_large_documents_few_come_at_once(numbers: Database) -> None:
+    await numbers["numbers"].update_many({}, {"$set": {"large": b"x" * 100_000}})
+    read = await numbers_of(found(numbers, batch=8))
+    assert [len(some) for some in read[:3]] == [8, 2, 2]
+    assert [*chain(*read)] == [*range(100)]
+
+
+async def test_large_documents_are_decoded_in_small_steps(numbers: Database) -> None:
+    await numbers["numbers"].update_many({"_id": {"$gte": 90}}, {"$set": {"large": b"x" * 100_000}})
+    batch = await anext(found(numbers, batch=100))
+    assert [len(some) for some in batch.documents()] == [93, 3, 3, 1]
 
 
 async def test_what_is_cancelled_ends_in_mongodb(numbers: Database) -> None:

@@ -19,6 +19,7 @@ from datacosmos.sources import locations
 from datacosmos.store.connection import Database, connect
 from datacosmos.store.minutes import Minutes
 from datacosmos.store.ranges import Window
+from tests.pages import whole
 
 STORED, DUPLICATE, FULL = Folded.STORED, Folded.DUPLICATE, Folded.FULL
 ALWAYS = Window()
@@ -151,7 +152,7 @@ async def test_a_plain_model_gives_the_same_outcomes_and_the_exact_averages(
         )
         assert [model.fold(sent, location) for _, sent, location in order] == [outcome for outcome, _, _ in order]
     for user in "ab":
-        assert await stores[0].read(prefix + user, ALWAYS, limit=100) == model.read(user)
+        assert await whole(stores[0].read(prefix + user, ALWAYS, limit=100)) == model.read(user)
 
 
 @pytest.mark.parametrize("services", [1, 3])
@@ -164,14 +165,14 @@ async def test_none_of_ten_at_once_is_lost_in_any_of_two_hundred_fresh_minutes(
     sent.sort(key=lambda location: location.minute)
     outcomes = await asyncio.gather(*(stores[n % services].fold(location) for n, location in enumerate(sent)))
     assert set(outcomes) == {STORED}
-    assert [minute.count for minute in await minutes.read("a1", ALWAYS, limit=1000)] == [10] * 200
+    assert [minute.count for minute in await whole(minutes.read("a1", ALWAYS, limit=1000))] == [10] * 200
 
 
 async def test_of_many_equals_at_once_one_wins(database: Database, minutes: Minutes) -> None:
     stores = [minutes, Minutes(database)]
     outcomes = await asyncio.gather(*(stores[lat % 2].fold(at(NOON, lat=float(lat))) for lat in range(30)))
     assert Counter(outcomes) == {STORED: 1, DUPLICATE: 29}
-    (minute,) = await minutes.read("a1", ALWAYS, limit=10)
+    (minute,) = await whole(minutes.read("a1", ALWAYS, limit=10))
     assert (minute.lat, minute.count, minute.duplicates) == (outcomes.index(STORED), 1, 29)
 
 
@@ -187,7 +188,7 @@ async def test_a_minute_holds_six_thousand_and_then_tells_duplicates_all_the_sam
     again = [await minutes.fold(sent[n]) for n in (0, outcomes.index(FULL))]
     assert again == [DUPLICATE, FULL]
     held = [location.lat for location, outcome in zip(sent, outcomes, strict=True) if outcome is STORED]
-    (minute,) = await minutes.read("a1", ALWAYS, limit=10)
+    (minute,) = await whole(minutes.read("a1", ALWAYS, limit=10))
     assert (minute.count, minute.duplicates, minute.lat) == (CAPACITY, 1, exact_mean(held))
     assert await minutes.fold(at(NOON + timedelta(minutes=1))) == STORED
 
@@ -202,16 +203,16 @@ async def test_a_duplicate_across_a_zone_border_counts_in_the_winners_minute(min
         DUPLICATE,
         DUPLICATE,
     ]
-    found = await minutes.read("a1", ALWAYS, limit=10)
+    found = await whole(minutes.read("a1", ALWAYS, limit=10))
     assert [(minute.minute.hour, minute.count, minute.duplicates) for minute in found] == [(12, 1, 0), (13, 1, 2)]
-    assert await minutes.read("a1", Window(end=NOON), limit=10) == found[:1]
+    assert await whole(minutes.read("a1", Window(end=NOON), limit=10)) == found[:1]
 
 
 async def test_what_was_sent_in_several_ways_adds_up_in_one_minute(minutes: Minutes) -> None:
     spellings = ["2017-01-01T07:00:00", "2017-01-01T12:00:00+00:00", "2017-01-01T21:00:00+09:00"]
     for n, sent in enumerate(map(datetime.fromisoformat, spellings)):
         assert await minutes.fold(at(NOON, sent=sent, lat=float(n))) == STORED
-    (minute,) = await minutes.read("a1", ALWAYS, limit=10)
+    (minute,) = await whole(minutes.read("a1", ALWAYS, limit=10))
     assert (minute.lat, minute.count) == (1, 3)
 
 
@@ -221,7 +222,7 @@ async def test_a_late_location_joins_its_minute_also_after_a_restart(database: D
     restarted = Minutes(database)
     assert await restarted.fold(at(NOON)) == DUPLICATE
     assert await restarted.fold(at(NOON + timedelta(seconds=59, microseconds=999_999))) == STORED
-    found = await restarted.read("a1", ALWAYS, limit=10)
+    found = await whole(restarted.read("a1", ALWAYS, limit=10))
     assert [(minute.count, minute.duplicates) for minute in found] == [(2, 1), (1, 0)]
 
 
@@ -231,7 +232,7 @@ async def test_a_range_holds_the_minutes_that_begin_within_both_ends(minutes: Mi
         await minutes.fold(at(NOON + timedelta(minutes=n), "a2"))
 
     async def found(start: datetime | None, end: datetime | None, limit: int = 100) -> list[int]:
-        return [minute.minute.minute for minute in await minutes.read("a1", Window(start, end), limit=limit)]
+        return [minute.minute.minute for minute in await whole(minutes.read("a1", Window(start, end), limit=limit))]
 
     first, last = NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)
     assert await found(first, last) == [1, 2, 3]
@@ -240,13 +241,13 @@ async def test_a_range_holds_the_minutes_that_begin_within_both_ends(minutes: Mi
     assert await found(None, last) == [0, 1, 2, 3]
     assert await found(None, None, limit=2) == [0, 1]
     assert await found(last + timedelta(hours=1), None) == []
-    assert await minutes.read("nobody", ALWAYS, limit=10) == []
+    assert await whole(minutes.read("nobody", ALWAYS, limit=10)) == []
 
 
 async def test_users_whose_names_look_like_expressions_are_kept_apart(minutes: Minutes) -> None:
     for user in ("$minutes", "a.b", "a\x00b", "a|2017-01-01T12:00", "é" * 256):
         assert await minutes.fold(at(NOON, user)) == STORED
-        (minute,) = await minutes.read(user, ALWAYS, limit=10)
+        (minute,) = await whole(minutes.read(user, ALWAYS, limit=10))
         assert minute.count == 1
 
 
@@ -261,7 +262,7 @@ async def test_a_read_looks_at_no_other_document(database: Database, minutes: Mi
     for n in range(20):
         await minutes.fold(at(NOON + timedelta(minutes=n % 10), f"a{n // 10}"))
     await database.command("profile", 2)
-    await minutes.read("a1", Window(NOON, NOON), limit=10)
+    await whole(minutes.read("a1", Window(NOON, NOON), limit=10))
     await database.command("profile", 0)
     (seen,) = await database["system.profile"].find({"command.aggregate": "minutes"}).to_list(length=10)
     assert seen["docsExamined"] == 1
@@ -274,7 +275,7 @@ async def test_while_the_store_is_away_it_says_so_without_a_word_of_the_location
         with pytest.raises(StoreUnavailable) as folding:
             await away.fold(at(NOON, "secret"))
         with pytest.raises(StoreUnavailable) as reading:
-            await away.read("secret", ALWAYS, limit=1)
+            await whole(away.read("secret", ALWAYS, limit=1))
     for caught in (folding, reading):
         assert "secret" not in f"{caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
 

@@ -379,11 +379,11 @@ async def test_pages_of_discards_go_on_where_the_last_one_ended(points: Points) 
 # The stream of values
 
 
-async def test_values_stream_in_order_in_batches(points: Points) -> None:
+async def test_values_stream_in_order_in_batches_that_grow(points: Points) -> None:
     batch = [point(NOON + n * SECOND, value=float(n)) for n in range(25)]
     await points.add(random.Random(3).sample(batch, 25))
     streamed = [page async for page in points.columns(SERIES, Window(NOON, NOON + 22 * SECOND), batch=10)]
-    assert [len(page) for page in streamed] == [10, 10, 3]
+    assert [len(page) for page in streamed] == [10, 13]
     assert [row for page in streamed for row in page] == [(NOON + n * SECOND, float(n)) for n in range(23)]
 
 
@@ -459,10 +459,10 @@ async def test_a_page_reads_no_more_than_it_holds_and_sorts_nothing(
     points: Points, database: Database, page: str
 ) -> None:
     await many(points)
-    for step in await profile(database, PAGES[page](points)):
-        assert not step.get("hasSortStage")
-        assert step["nreturned"] == 10
-        assert step["docsExamined"] <= 12
+    steps = await profile(database, PAGES[page](points))
+    assert not any(step.get("hasSortStage") for step in steps)
+    assert sum(step["nreturned"] for step in steps) == 10
+    assert sum(step["docsExamined"] for step in steps) <= 12
 
 
 async def retention(database: Database) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,18 +13,20 @@ from fastapi import APIRouter, Security
 from graphql import GraphQLError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from datacosmos.api.access import BEARER, Gate
-from datacosmos.api.graphql.context import AT_ONCE, Context
+from datacosmos.api.graphql.answers import LongAnswer, join
+from datacosmos.api.graphql.context import Context, Turns
 from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
 from datacosmos.api.graphql.errors import present_error
 from datacosmos.api.graphql.fast import dump
 from datacosmos.api.graphql.schema import create_schema
+from datacosmos.api.graphql.spool import Spool
 from datacosmos.api.intake import Intake
 from datacosmos.api.media import GRAPHQL, HTML, JSON, negotiate
 from datacosmos.http.bodies import BodyTooLarge, read_body
@@ -40,9 +42,6 @@ POLICY = (
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
-
-WHOLE = 1 << 16
-"""Bytes up to which an answer is sent as a whole."""
 
 
 class Ask(msgspec.Struct, rename="camel"):
@@ -70,7 +69,7 @@ class Endpoint:
     def __init__(self, settings: Settings, stores: Stores, gate: Gate, intake: Intake, *, fast: bool = True) -> None:
         self._schema = create_schema(settings, fast=fast)
         self._fast = fast
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns()
         self._settings = settings
         self._stores = stores
         self._gate = gate
@@ -90,12 +89,19 @@ class Endpoint:
         media_type = _media_type(request, JSON)
         if media_type is None:
             return _refuse(Refused(406, f"the answer is {GRAPHQL} or {JSON}, and Accept takes neither"), JSON)
-        try:
-            result = await self._execute(request, await self._read(request))
-        except Refused as refused:
-            return _refuse(refused, media_type)
-        body = _present(result, request.state.request_id)
-        return _response(body, media_type, 400 if "data" not in body and media_type == GRAPHQL else 200)
+        with ExitStack() as resources:
+            spool = resources.enter_context(Spool())
+            try:
+                result = await self._execute(request, await self._read(request), spool)
+            except Refused as refused:
+                return _refuse(refused, media_type)
+            body = _present(result, request.state.request_id)
+            status = 400 if "data" not in body and media_type == GRAPHQL else 200
+            pieces = dump(body)
+            if (whole := join(pieces)) is not None:
+                return Response(whole, status, _headers(media_type))
+            resources.pop_all()
+            return LongAnswer(pieces, spool, status, _headers(media_type))
 
     async def _read(self, request: Request) -> Ask:
         if request.method == "GET":
@@ -107,7 +113,7 @@ class Endpoint:
         except BodyTooLarge as error:
             raise Refused(413, str(error), "REQUEST_TOO_LARGE") from None
 
-    async def _execute(self, request: Request, ask: Ask) -> ExecutionResult:
+    async def _execute(self, request: Request, ask: Ask, spool: Spool) -> ExecutionResult:
         context = Context(
             stores=self._stores,
             access=self._gate.admit(request.headers),
@@ -116,6 +122,7 @@ class Endpoint:
             request_id=request.state.request_id,
             fast=self._fast,
             turns=self._turns,
+            spool=spool,
         )
         allowed = [OperationType.QUERY] if request.method == "GET" else list(OperationType)
         try:
@@ -203,23 +210,9 @@ def _present(result: ExecutionResult, request_id: str) -> dict[str, Any]:
 
 def _refuse(refused: Refused, media_type: str) -> Response:
     error = {"message": refused.message, "extensions": {"code": refused.code}}
-    return _response({"errors": [error]}, media_type, refused.status, refused.headers)
+    body = orjson.dumps({"errors": [error]})
+    return Response(body, refused.status, {**_headers(media_type), **(refused.headers or {})})
 
 
-def _response(
-    body: Mapping[str, Any], media_type: str, status: int, headers: Mapping[str, str] | None = None
-) -> Response:
-    content_type = {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}
-    pieces = dump(body)
-    length = sum(map(len, pieces))
-    headers = {**content_type, **(headers or {})}
-    if length <= WHOLE:
-        return Response(b"".join(pieces), status, headers)
-    return StreamingResponse(_each(pieces), status, {**headers, "Content-Length": str(length)})
-
-
-async def _each(pieces: list[bytes]) -> AsyncGenerator[bytes]:
-    """Each is let go of once it is sent."""
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
+def _headers(media_type: str) -> dict[str, str]:
+    return {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}

@@ -3,19 +3,22 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
 from datacosmos.api.graphql.types import Connection, Edge, page_info
 from datacosmos.domain import points as domain
 from datacosmos.domain.columns import Columns
+from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
 from datacosmos.errors import TooManyPoints
+from datacosmos.store.minutes import Minutes
 from datacosmos.store.points import Points
 from datacosmos.store.ranges import Position, Window
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Column(Enum):
@@ -64,15 +67,38 @@ class Discarded:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
+class Located:
+    """Minutes of a user, `limit` at most; no columns hold them either."""
+
+    minutes: Minutes
+    user_id: str
+    window: Window
+    limit: int
+
+    def pages(self) -> AsyncGenerator[list[Minute]]:
+        return self.minutes.read(self.user_id, self.window, limit=self.limit)
+
+
+class Asked(Protocol[Item]):
+    """What a list is made from."""
+
+    @property
+    def limit(self) -> int: ...
+
+    def pages(self) -> AsyncGenerator[list[Item]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item, T]):
     """A plain list, with one asked for beyond the limit, to tell that there are more.
 
-    `covered` names the fields of T that are columns, and those that have the same text in every row.
+    `elsewhere` says where there are. `covered` names the fields of T that are columns, and those that have the same
+    text in every row.
     """
 
-    asked: Accepted | Discarded
-    row: Callable[[domain.Point], T]
-    elsewhere: str
+    asked: Asked[Item]
+    row: Callable[[Item], T]
+    elsewhere: str = ""
     covered: Mapping[str, Column | str] = field(default_factory=dict[str, Column | str])
 
     @property
@@ -80,13 +106,17 @@ class Listing(Generic[T]):
         return self.asked.limit - 1
 
     async def read(self) -> list[T]:
-        found = [point async for page in self.asked.pages() for point in page]
+        found = [item async for page in self.asked.pages() for item in page]
         self.check(len(found))
-        return [self.row(point) for point in found]
+        return [self.row(item) for item in found]
 
     def check(self, found: int) -> None:
         """Raises TooManyPoints."""
-        refuse_more_than(self.most, found, self.elsewhere)
+        if found > self.most:
+            raise TooManyPoints(
+                f"more than {self.most} are in this range, which is the limit of a plain list; narrow start and end"
+                + (f", or use {self.elsewhere}" if self.elsewhere else "")
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +157,6 @@ class Page(Generic[T]):
         return Position(time or point.received_at, point.id)
 
 
-async def answer(info: Info, listing: Listing[Any] | Page[Any]) -> Any:
+async def answer(info: Info, listing: Listing[Any, Any] | Page[Any]) -> Any:
     """The list itself; where the fast way is open, it is read as it is encoded."""
     return listing if info.context.fast else await listing.read()
-
-
-def refuse_more_than(max_points: int, found: int, elsewhere: str = "") -> None:
-    if found > max_points:
-        raise TooManyPoints(
-            f"more than {max_points} are in this range, which is the limit of a plain list; narrow start and end"
-            + (f", or use {elsewhere}" if elsewhere else "")
-        )

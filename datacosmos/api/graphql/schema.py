@@ -13,7 +13,7 @@ from datacosmos.api.graphql.cursors import Kind, decode_cursor
 from datacosmos.api.graphql.errors import Schema
 from datacosmos.api.graphql.fast import FastSchema
 from datacosmos.api.graphql.limits import limit_extensions
-from datacosmos.api.graphql.listings import POINT, READING, Accepted, Discarded, Listing, Page, answer, refuse_more_than
+from datacosmos.api.graphql.listings import POINT, READING, Accepted, Discarded, Listing, Located, Page, answer
 from datacosmos.api.graphql.permissions import admins_only, owner_only
 from datacosmos.api.graphql.scalars import BIG_INT, DATE_TIME, BigInt
 from datacosmos.api.graphql.types import (
@@ -119,9 +119,8 @@ class Query:
     ) -> list[LocationMinute] | None:
         context = info.context
         window = make_window(start or None, end or None)
-        found = await context.stores.minutes.read(user_id, window, limit=context.max_points + 1)
-        refuse_more_than(context.max_points, len(found))
-        return [LocationMinute.of(minute) for minute in found]
+        asked = Located(context.stores.minutes, user_id, window, context.max_points + 1)
+        return await answer(info, Listing(asked, LocationMinute.of))
 
     @strawberry.field(
         description="Accepted readings of a sensor, for any valid token, by time; start and end are inclusive."

@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
@@ -180,7 +179,15 @@ class LocationMinute:
 
     @classmethod
     def of(cls, minute: Minute) -> Self:
-        return cls(**asdict(minute))
+        return cls(
+            minute=minute.minute,
+            lat=minute.lat,
+            long=minute.long,
+            accuracy=minute.accuracy,
+            speed=minute.speed,
+            count=minute.count,
+            duplicates=minute.duplicates,
+        )
 
 
 @strawberry.type

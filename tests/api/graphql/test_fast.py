@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from datacosmos.api.access import Gate
+from datacosmos.api.graphql import spool
+from datacosmos.api.graphql.fast import reading
 from datacosmos.api.graphql.http import Endpoint, graphql_routes
+from datacosmos.domain.minutes import Location
 from datacosmos.domain.points import Point, Reason
 from datacosmos.http.middleware import Requests
 from datacosmos.settings import Settings
-from datacosmos.store.connection import Database
+from datacosmos.store.batches import Batch
+from datacosmos.store.connection import Database, Document
+from datacosmos.store.finding import Finder
+from datacosmos.store.minutes import Minutes
 from datacosmos.store.points import Points
 from datacosmos.store.stores import Stores
 from tests.api.asking import ADMIN, NO_QUEUE, NOON, SECOND, SECRET, USER, bearer, client_of, point
@@ -35,14 +41,10 @@ class Both(NamedTuple):
 
     async def ask(self, query: str, who: str | None = None, **variables: Any) -> httpx.Response:
         """The fast answer, which is the plain one too."""
-        answers = [
-            await client.post(
-                "/graphql",
-                json={"query": query, "variables": variables},
-                headers=bearer(who) | {"X-Request-ID": "one-for-both"},
-            )
-            for client in (self.fast, self.fast, self.plain)
-        ]
+        body = {"query": query, "variables": variables}
+        headers = bearer(who) | {"X-Request-ID": "one-for-both"}
+        clients = (self.fast, self.fast, self.plain)
+        answers = [await client.post("/graphql", json=body, headers=headers) for client in clients]
         first, again, plain = ((answer.status_code, answer.headers.raw, answer.content) for answer in answers)
         assert first == again == plain
         return answers[0]
@@ -96,9 +98,23 @@ def everything() -> list[Point]:
     ]
 
 
+def locations() -> list[Location]:
+    """Two minutes of ada's, one without a known speed, and one more than a list may hold of bob's."""
+    ada = [location("ada", 0), location("ada", 0), location("ada", 0.5, lat=-1e-7), location("ada", 60, speed=None)]
+    return [*ada, *(location("bob", 60 * minute) for minute in range(LIMIT + 1))]
+
+
+def location(user: str, seconds: float, **changes: Any) -> Location:
+    sent = NOON + seconds * SECOND
+    where: dict[str, Any] = {"lat": 40.7, "long": -73.9, "accuracy": 11.3, "speed": 1.4}
+    return Location(user_id=user, sent=sent, time=sent, **(where | changes))
+
+
 @pytest.fixture
-async def stored(points: Points) -> None:
+async def stored(points: Points, minutes: Minutes) -> None:
     await points.add(everything())
+    for each in locations():
+        await minutes.fold(each)
 
 
 # Queries at random
@@ -110,6 +126,7 @@ CONDITIONS = st.sampled_from(
 POINT = ["series", "time", "value", "tags", "receivedAt", "__typename"]
 DISCARD = [*POINT, "id", "source", "reason", "reasons", "faults", "duplicateOf", "raw", "rawBase64"]
 READING = ["sensorId", "time", "temperatureC", "temperatureF", "__typename"]
+MINUTE = ["minute", "lat", "long", "accuracy", "speed", "count", "duplicates", "__typename"]
 PAGE_INFO = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
 TIMES = [f'"2024-03-28T12:00:0{second}Z"' for second in ("0", "0.5", "1", "2", "9")] + ['"noon"', "null", "5", "$time"]
 
@@ -152,11 +169,13 @@ CHOSEN = {
 UNFAILING = ['"late"', '"none"', '"private"']
 PAGED = {"first": ["1", "2", "5", "$first", "0", "99", '"2"'], "after": ['"x"', "null", '"cG9pbnRzfDB8eA=="']}
 REASONS = {"reason": ["SYSTEM", '"SYSTEM"', "MALFORMED"], "source": ['"data_server"', '"x"']} | WINDOW
+NEEDED = {"sensorReadings": 'sensorId: "s1"', "locations": 'userId: "ada"'}
 ROOTS = [
     ("points", CHOSEN, selections("Point", POINT)),
     ("pointsConnection", CHOSEN | PAGED, pages("Point", POINT)),
     ("discards", REASONS, selections("Discard", DISCARD)),
     ("discardsConnection", REASONS | PAGED, pages("Discard", DISCARD)),
+    ("locations", {"userId": ['"ada"', '"ada"', '"bob"'], **WINDOW}, selections("LocationMinute", MINUTE)),
     ("sensorReadings", {"sensorId": ['"s1"', '"s1"', '"%"'], **WINDOW}, selections("SensorReading", READING)),
 ]
 
@@ -169,8 +188,8 @@ def queries(draw: st.DrawFn) -> str:
             choices = choices | {"series": UNFAILING}  # noqa: PLW2901
         alias = draw(st.sampled_from(["", "first: ", "second: "]))
         given = draw(arguments(**choices))
-        if name == "sensorReadings" and "sensorId" not in given:
-            given = '(sensorId: "s1")'
+        if name in NEEDED and NEEDED[name] not in given:
+            given = f"({NEEDED[name]})"
         fields.append(f"{alias}{name}{given}{draw(CONDITIONS)} {draw(inside)}")
     used = [part for part in ("$yes: Boolean!", "$no: Boolean!") if part.split(":")[0] in " ".join(fields)]
     used += [
@@ -218,6 +237,10 @@ ONE_BY_ONE = [
     '# "a comment"\n{ points(series: """datacosmos""") { time } }',
     '{ points(series: "da\\u0074acosmos") { time } }',
     '{ discards(reason: "SYSTEM") { id } }',
+    '{ locations(userId: "ada") { __typename t: minute lat speed count duplicates } }',
+    '{ locations(userId: "bob") { minute } }',
+    '{ locations(userId: "ada", start: "2024-03-28T12:01:00Z", end: "2024-03-28T12:00:00Z") { minute } }',
+    '{ a: locations(userId: "ada", end: "2024-03-28T12:00:00Z") { lat } b: locations(userId: "nobody") { lat } }',
     "{ discards(reason: MALFORMED) { raw rawBase64 faults time value } }",
     "query Q($first: Int = 2) { pointsConnection(first: $first) { edges { node { value } } } }",
     "query A { points { time } } query B { points { value } }",
@@ -241,6 +264,16 @@ async def test_both_ways_agree_where_it_is_easy_not_to(both: Both, stored: None,
         await both.ask(query, who)
 
 
+@pytest.mark.parametrize("query", ONE_BY_ONE)
+async def test_both_ways_agree_where_lists_are_written_to_a_file_part_by_part(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(reading, "PART", 2)
+    monkeypatch.setattr(spool, "KEPT", 40)
+    with capture_logs():
+        await both.ask(query, ADMIN)
+
+
 async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, stored: None) -> None:
     """Not for those that came first, nor are errors shown where those would have had them."""
     page = "pointsConnection(first: {}) {{ __typename }}"
@@ -256,12 +289,17 @@ async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, sto
 
 
 async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:
+    class Broken(Finder):
+        async def batches(self, command: Document) -> AsyncGenerator[Batch]:
+            raise RuntimeError(f"the password is hunter2: {command}")
+            yield
+
     class Failing(Points):
         """A store with a bug."""
 
-        async def _find(self, *_: Any, **__: Any) -> AsyncGenerator[Any]:
-            raise RuntimeError("the password is hunter2")
-            yield
+        def __init__(self, database: Database) -> None:
+            super().__init__(database)
+            self._columns = self._documents = Broken(database["points"])
 
     broken = replace(stores, points=Failing(database))
     async with (

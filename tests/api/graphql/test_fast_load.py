@@ -26,6 +26,7 @@ LONGEST = 0.15  # seconds of work between two turns of the event loop, three tim
 QUERIES = [
     "{ points { time value } }",
     "{ pointsConnection(first: 100000) { edges { cursor node { time value } } pageInfo { endCursor } } }",
+    "{ pointsConnection(first: 100000) { a: edges { cursor } b: edges { cursor } c: edges { node { time } } } }",
     "{ points { time value tags receivedAt } }",
 ]
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
@@ -85,8 +86,9 @@ async def test_while_mongodb_is_away_the_field_says_so(settings: Settings) -> No
 class Failing(Minutes):
     """A store with a bug."""
 
-    async def read(self, *_: Any, **__: Any) -> list[Any]:
+    async def read(self, *_: Any, **__: Any) -> AsyncGenerator[list[Any]]:
         raise RuntimeError("a bug")
+        yield
 
 
 async def test_no_user_id_is_in_a_log_or_in_an_error_text(

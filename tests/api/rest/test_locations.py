@@ -20,12 +20,13 @@ from datacosmos.store.minutes import Minutes
 from datacosmos.store.ranges import Window
 from datacosmos.store.stores import Stores
 from tests.api.asking import LOCATION, app_of, client_of, client_without_store, put_location
+from tests.pages import whole
 
 STORED, DUPLICATE = {"result": "stored"}, {"result": "duplicate"}
 
 
 async def read(minutes: Minutes, user: str = "ada") -> list[Minute]:
-    return await minutes.read(user, Window(), limit=10)
+    return await whole(minutes.read(user, Window(), limit=10))
 
 
 def app_with(settings: Settings, stores: Stores, **changes: Any) -> ASGIApp:

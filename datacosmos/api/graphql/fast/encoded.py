@@ -5,21 +5,34 @@ from typing import Any
 
 import orjson
 
+from datacosmos.api.graphql.answers import Piece
+from datacosmos.api.graphql.spool import Span, Spool
+
 PLACE = b"\0"  # stands for a list in the answer; no JSON holds it
 
 
 class Encoded:
-    """A list of rows: `parts` are some rows each, parted by commas."""
+    """A list of rows, as parts of some rows each. Parts that the answer has no memory for go to its file."""
 
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._written: list[Span] = []
+        self._kept: list[bytes] = []
 
-    def pieces(self) -> Iterator[bytes]:
+    async def add(self, part: bytes) -> None:
+        """Some rows more, parted by commas. Raises TemporaryFilesFull."""
+        comma = b"," if self._written or self._kept else b""
+        self._kept += comma, part
+        self._spool.kept += len(comma) + len(part)
+        if self._spool.is_full:
+            text = b"".join(self._kept)
+            self._kept.clear()
+            self._written.append(await self._spool.write(text))
+
+    def pieces(self) -> Iterator[Piece]:
         yield b"["
-        for number, part in enumerate(self.parts):
-            if number:
-                yield b","
-            yield part
+        yield from self._written
+        yield b"".join(self._kept)
         yield b"]"
 
 
@@ -27,8 +40,8 @@ class Edges(dict[str, Encoded]):
     """The edges of one page, by the name they are asked for under."""
 
 
-def dump(body: Mapping[str, Any]) -> list[bytes]:
-    """The answer in pieces, to be sent one after the other: a long one is never in memory twice."""
+def dump(body: Mapping[str, Any]) -> list[Piece]:
+    """The answer in pieces, to be sent one after the other: a long one is never in memory as a whole."""
     lists: list[Encoded] = []
 
     def place(value: object) -> orjson.Fragment:
@@ -38,7 +51,7 @@ def dump(body: Mapping[str, Any]) -> list[bytes]:
         return orjson.Fragment(PLACE)
 
     first, *others = orjson.dumps(body, default=place).split(PLACE)
-    pieces = [first]
+    pieces: list[Piece] = [first]
     for encoded, text in zip(lists, others, strict=True):
         pieces += [*encoded.pieces(), text]
     return pieces

@@ -67,7 +67,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
     async def _complete(
-        self, asked: Listing[Any] | Page[Any], reading: Coroutine[Any, Any, Any], complete: Callable[[Any], Any]
+        self, asked: Listing[Any, Any] | Page[Any], reading: Coroutine[Any, Any, Any], complete: Callable[[Any], Any]
     ) -> Any:
         try:
             value = await reading
@@ -76,9 +76,11 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         completed = complete(value)
         return await completed if self.is_awaitable(completed) else completed
 
-    async def _read_listing(self, list_type: GraphQLList[Any], selected: Selected, listing: Listing[Any]) -> Encoded:
+    async def _read_listing(
+        self, list_type: GraphQLList[Any], selected: Selected, listing: Listing[Any, Any]
+    ) -> Encoded:
         source = self._source(listing, object_type(list_type), {PLAIN: selected})
-        outcome = await source.read(listing.most, self.context_value.turns)
+        outcome = await source.read(listing.most, self.context_value.spool)
         listing.check(outcome.found)
         return outcome.lists[PLAIN]
 
@@ -88,19 +90,22 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         lists = {key: details for key, details in fields.items() if names[key] == "edges"}
         edge = object_type(connection.fields["edges"].type)
         source = self._source(page, edge, lists, ends="pageInfo" in names.values())
-        outcome = await source.read(page.most, self.context_value.turns)
+        outcome = await source.read(page.most, self.context_value.spool)
         edges: Any = Edges(outcome.lists)
         return Connection(edges=edges, page_info=page_info(outcome.found > page.most, page.has_previous, outcome.ends))
 
     def _source(
-        self, asked: Listing[Any] | Page[Any], item: GraphQLObjectType, lists: Lists, *, ends: bool = False
+        self, asked: Listing[Any, Any] | Page[Any], item: GraphQLObjectType, lists: Lists, *, ends: bool = False
     ) -> Source[Any]:
         """From columns where they hold all that is selected, else from whole points."""
+        turns = self.context_value.turns
         if isinstance(asked.asked, Accepted):
             rows = {name: column_rows(self, item, selected, asked.covered) for name, selected in lists.items()}
             encoders = {name: each.encode for name, each in rows.items() if each is not None}
             if len(encoders) == len(lists):
                 ids = ends or any(Column.CURSOR in each.columns for each in rows.values() if each is not None)
-                return Source(asked.asked.columns(ids=ids), encoders, cursor_of_column if ends else None)
+                columns = asked.asked.columns(ids=ids)
+                return Source(columns, turns.columns, encoders, cursor_of_column if ends else None)
         encoders = {name: object_rows(self, item, selected, asked.row) for name, selected in lists.items()}
-        return Source(asked.asked.pages(), encoders, asked.cursor if ends and isinstance(asked, Page) else None)
+        cursor = asked.cursor if ends and isinstance(asked, Page) else None
+        return Source(asked.asked.pages(), turns.documents, encoders, cursor)

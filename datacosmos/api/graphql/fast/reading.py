@@ -1,18 +1,18 @@
 """Reads a list part by part, each of which is JSON before the next is there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from datacosmos.api.graphql.fast.encoded import Encoded
+from datacosmos.api.graphql.spool import Spool
 from datacosmos.domain.columns import Columns
-from datacosmos.domain.points import Point
 
-Rows = TypeVar("Rows", Columns, list[Point])
-PART = 4000
-"""Rows that are encoded before others get their turn: a few milliseconds' work. A list of more is a long one."""
+Rows = TypeVar("Rows", Columns, list[Any])
+PART = 2000
+"""Rows that are encoded before others get their turn: a few milliseconds' work."""
 
 
 @dataclass(slots=True)
@@ -26,34 +26,38 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Source(Generic[Rows]):
-    """Where rows come from, what each list makes of them, and their cursors, where those are wanted."""
+    """Where rows come from, what each list makes of them, and their cursors, where those are wanted.
+
+    After its first batch a list waits for a turn before each other one, so that short lists pass by long ones, and
+    none holds up the others of its kind for longer than a batch.
+    """
 
     batches: AsyncGenerator[Rows]
+    turns: asyncio.Semaphore
     encoders: Mapping[str, Callable[[Rows], bytes]]
     cursor: Callable[[Rows], str] | None = None
 
-    async def read(self, most: int, turns: asyncio.Semaphore) -> Outcome:
+    async def read(self, most: int, spool: Spool) -> Outcome:
         """Encodes `most`, and counts the others. Raises NotCovered, NoColumns, and what else the store raises."""
-        outcome = Outcome({name: Encoded() for name in self.encoders})
-        waited = False
-        async with aclosing(self.batches) as batches, AsyncExitStack() as held:
+        outcome = Outcome({name: Encoded(spool) for name in self.encoders})
+        async with aclosing(self.batches) as batches:
             async for batch in batches:
-                if not waited and outcome.found + len(batch) > PART:
-                    await held.enter_async_context(turns)
-                    waited = True
-                if rows := batch[: max(0, most - outcome.found)]:
-                    await self._encode(rows, outcome)
+                async with self.turns if outcome.found else nullcontext():
+                    if rows := batch[: max(0, most - outcome.found)]:
+                        await self._encode(rows, outcome, spool)
                 outcome.found += len(batch)
         return outcome
 
-    async def _encode(self, rows: Rows, outcome: Outcome) -> None:
-        for begin in range(0, len(rows), PART):
-            if begin:
-                await asyncio.sleep(0)
-            self._encode_part(rows[begin : begin + PART], outcome)
+    async def _encode(self, rows: Rows, outcome: Outcome, spool: Spool) -> None:
+        for part in _parts(rows):
+            for name, encode in self.encoders.items():
+                if spool.kept:  # more than a short list
+                    await asyncio.sleep(0)
+                await outcome.lists[name].add(encode(part))
         if self.cursor is not None:
             outcome.ends = outcome.ends[0] or self.cursor(rows[:1]), self.cursor(rows[-1:])
 
-    def _encode_part(self, part: Rows, outcome: Outcome) -> None:
-        for name, encode in self.encoders.items():
-            outcome.lists[name].parts.append(encode(part))
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    for begin in range(0, len(rows), PART):
+        yield rows[begin : begin + PART]

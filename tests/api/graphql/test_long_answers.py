@@ -1,0 +1,175 @@
+"""Long answers wait in a file until they are sent, leave none behind, and take turns."""
+
+import asyncio
+import resource
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from datacosmos.domain.points import Point
+from datacosmos.server import serving
+from datacosmos.settings import Settings
+from datacosmos.store.connection import Database
+from datacosmos.store.points import Points
+from datacosmos.store.stores import Stores
+from tests.api.asking import NOON, app_of, ask, client_of, code, point
+
+MANY = 20_000
+LONG = "{ points { time value } }"
+FOUR = "{ " + " ".join(f"list{n}: points {{ time value }}" for n in range(4)) + " }"
+TIMES = "time " + " ".join(f"time{n}: time" for n in range(4))
+WIDE = "{ " + " ".join(f"list{n}: points {{ {TIMES} }}" for n in range(3)) + " }"  # 13 MB: more than a socket holds
+ONE_FAILS = "{ points { time value } pointsConnection(first: 0) { __typename } }"
+
+
+@pytest.fixture
+async def many(database: Database, stores: Stores) -> None:
+    accepted: dict[str, Any] = {
+        "series": "datacosmos",
+        "status": "accepted",
+        "source": "data_server",
+        "tags": [],
+        "reasons": [],
+    }
+    times = [NOON + n * timedelta(milliseconds=1) for n in range(MANY)]
+    await database["points"].insert_many(
+        [
+            {"_id": f"{n:032}", "time": time, "value": n / 7, "received_at": NOON} | accepted
+            for n, time in enumerate(times)
+        ],
+        ordered=False,
+    )
+
+
+@pytest.fixture
+async def client(settings: Settings, stores: Stores, many: None) -> AsyncGenerator[httpx.AsyncClient]:
+    async with client_of(app_of(settings, stores)) as client:
+        yield client
+
+
+def files() -> int:
+    """How many files without a name this process has open in the temporary folder."""
+    found: list[str] = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    return sum(name.startswith(tempfile.gettempdir()) and name.endswith("(deleted)") for name in found)
+
+
+@pytest.mark.parametrize(
+    ("query", "most", "codes"),
+    [
+        (LONG, MANY, []),
+        (FOUR, MANY, []),
+        (LONG, MANY - 1, ["TOO_MANY_POINTS"]),
+        (FOUR, MANY - 1, ["TOO_MANY_POINTS"]),
+        (ONE_FAILS, MANY, ["INVALID_PAGE"]),
+    ],
+)
+async def test_no_file_is_left_however_a_query_ends(
+    settings: Settings, stores: Stores, many: None, query: str, most: int, codes: list[str]
+) -> None:
+    before = files()
+    app = app_of(settings.model_copy(update={"max_points": most}), stores)
+    async with client_of(app) as client:
+        answer = await ask(client, query)
+    assert [error["extensions"]["code"] for error in answer.get("errors", [])] == codes
+    assert files() == before
+
+
+async def test_no_file_is_left_by_a_client_that_goes_away_in_mid_answer(
+    settings: Settings, stores: Stores, many: None
+) -> None:
+    before = files()
+    asked = {"query": WIDE}
+    async with serving(app_of(settings, stores), settings, host="127.0.0.1", port=0) as address:
+        async with httpx.AsyncClient() as client, client.stream("POST", f"{address}/graphql", json=asked) as answer:
+            await anext(answer.aiter_raw(1))
+            assert files() == before + 1
+        async with asyncio.timeout(10):
+            while files() != before:
+                await asyncio.sleep(0.01)
+
+
+@contextmanager
+def longest_file(size: int) -> Generator[None]:
+    """No file of this process may be longer, which is how a full disk looks to it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_an_answer_that_the_disk_has_no_room_for_is_an_error_as_a_whole(client: httpx.AsyncClient) -> None:
+    before = files()
+    with capture_logs() as logged, longest_file(300_000):
+        answer = await ask(client, LONG)
+    assert (code(answer), answer["data"]) == ("UNAVAILABLE", None)
+    assert "no room for an answer of this length" in answer["errors"][0]["message"]
+    assert [line["event"] for line in logged] == ["field unavailable"]
+    assert files() == before
+    assert len((await ask(client, LONG))["data"]["points"]) == MANY
+
+
+async def test_without_a_temporary_folder_short_answers_go_on(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    answer = await ask(client, LONG)
+    assert code(answer) == "UNAVAILABLE"
+    assert "missing" not in answer["errors"][0]["message"]
+    page = await ask(client, "{ pointsConnection(first: 1000) { edges { node { time value } } } }")
+    assert len(page["data"]["pointsConnection"]["edges"]) == 1000
+
+
+class Stuck(Points):
+    """A store whose whole points never end."""
+
+    async def accepted(self, *_: Any, **__: Any) -> AsyncGenerator[list[Point]]:
+        while True:
+            yield [point()] * 500
+
+
+async def test_lists_that_take_for_ever_hold_up_none_of_another_kind(
+    settings: Settings, stores: Stores, database: Database, many: None
+) -> None:
+    app = app_of(settings, replace(stores, points=Stuck(database)))
+    async with client_of(app) as client:
+        slow = [asyncio.create_task(ask(client, "{ points { tags } }")) for _ in range(4)]
+        async with asyncio.timeout(20):
+            assert len((await ask(client, LONG))["data"]["points"]) == MANY
+        assert not any(task.done() for task in slow)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_list_gets_its_turns_among_others_of_its_kind(
+    settings: Settings, stores: Stores, database: Database, many: None
+) -> None:
+    class Other(Stuck):
+        """Of one series only."""
+
+        def accepted(self, series: str, *given: Any, **more: Any) -> AsyncGenerator[list[Point]]:
+            return super().accepted() if series == "endless" else Points.accepted(self, series, *given, **more)
+
+    settings = settings.model_copy(update={"public_series": ["datacosmos", "endless"]})
+    app = app_of(settings, replace(stores, points=Other(database)))
+    async with client_of(app) as client:
+        slow = [asyncio.create_task(ask(client, '{ points(series: "endless") { tags } }')) for _ in range(4)]
+        async with asyncio.timeout(30):
+            assert len((await ask(client, "{ points { value tags } }"))["data"]["points"]) == MANY
+        assert not any(task.done() for task in slow)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)

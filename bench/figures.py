@@ -41,6 +41,7 @@ class Measured:
     memory: dict[str, float] = field(default_factory=dict[str, float])
     memory_at_once: dict[str, float] = field(default_factory=dict[str, float])
     exports: list[Export] = field(default_factory=list[Export])
+    health: list[float] = field(default_factory=list[float])  # seconds, of ours beside its largest queries
     clients_share: float = 0  # of one core, in the round in which it was largest
 
     def median(self, case: Case, name: str) -> float | None:
@@ -83,6 +84,10 @@ def report(measured: Measured, stored: int, rounds: int, seconds: float) -> str:
 Medians of {rounds} rounds of {seconds:g} s over {stored:,} points. In parentheses: how many times as fast DataCosmos
 is. Memory is the peak of the process. The clients took {measured.clients_share:.0%} of one core at the most.
 
+While DataCosmos answered {AT_ONCE} of the largest at a time, `GET /health`, asked {len(measured.health)} times, took
+{_milliseconds(measured.health, 0.5)} ms in the median, {_milliseconds(measured.health, 0.95)} ms at p95, and
+{_milliseconds(measured.health, 1)} ms at the most.
+
 Export of DataCosmos, `GET /points`:
 
 | points | time | points/s | peak memory |
@@ -91,6 +96,10 @@ Export of DataCosmos, `GET /points`:
 
 {machine()}. MongoDB {mongodb_version()}; {versions(*PACKAGES)}; {node_versions(PEERS)}.
 """
+
+
+def _milliseconds(seconds: list[float], part: float) -> str:
+    return f"{1000 * sorted(seconds)[min(len(seconds) - 1, int(part * len(seconds)))]:,.0f}"
 
 
 def plot(measured: Measured) -> Figure:

@@ -7,6 +7,7 @@ Then they are asked in turns, round by round, each request for another range: wi
 into the query. The bare servers know no GraphQL; they read the variables alone.
 """
 
+import asyncio
 import random
 import statistics
 import time
@@ -16,7 +17,7 @@ from datetime import timedelta
 import click
 import orjson
 import uvloop
-from clients import load, post
+from clients import get, load, post
 from export import export
 from figures import AT_ONCE, FORMS, Case, Measured, Shape, plot, report
 from results import keep
@@ -60,6 +61,7 @@ async def measure(
             share = (time.process_time() - used) / (time.perf_counter() - began)
             measured.clients_share = max(measured.clients_share, share)
     await measure_memory(found, measured, cases[-1].shape, stored)
+    measured.health = await measure_health(found[0], cases[-1], stored)
     runs = max(3, rounds)
     measured.exports = [await export(found[0], count, runs) for count in (shapes[-1].points, stored)]
     return measured
@@ -86,6 +88,18 @@ async def measure_memory(found: Sequence[Server], measured: Measured, largest: S
         least = LEAST * largest.points
         await load(server.url, requests, clients=AT_ONCE, least=least, most=AT_ONCE)
         measured.memory_at_once[server.name] = server.peak_memory()
+
+
+async def measure_health(ours: Server, case: Case, stored: int) -> list[float]:
+    """Seconds of each GET /health that is answered while the largest queries run, some at once."""
+    requests = (post(ours.url, body) for body in bodies(case, stored))
+    least = LEAST * case.shape.points
+    asking = asyncio.create_task(load(ours.url, requests, clients=AT_ONCE, least=least, most=5 * AT_ONCE))
+    took: list[float] = []
+    while not asking.done():
+        took += (await load(ours.url, iter([get("/health")]), clients=1, least=1, most=1)).took
+    await asking
+    return took
 
 
 def check(found: Sequence[Server], shapes: Sequence[Shape], stored: int) -> None:

@@ -60,7 +60,6 @@ def create_app(
     app.include_router(sensors_routes(settings, replace(door, max_bytes=settings.sensors_max_bytes), intake.publish))
     app.include_router(health_routes(health, refresh))
     handle_problems(app)
-    app.add_middleware(Shortcut, path=PATH, endpoint=graphql.post, handlers=app.exception_handlers)
     app.add_middleware(Requests)
     whole = Shortcut(app, PATH, graphql.post, app.exception_handlers)
     if not settings.cors_origins:

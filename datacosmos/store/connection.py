@@ -31,6 +31,7 @@ PASSING = frozenset({
     6,  # HostUnreachable
     7,  # HostNotFound
     24,  # LockTimeout
+    43,  # CursorNotFound
     50,  # MaxTimeMSExpired
     89,  # NetworkTimeout
     91,  # ShutdownInProgress
@@ -38,6 +39,7 @@ PASSING = frozenset({
     189,  # PrimarySteppedDown
     202,  # NetworkInterfaceExceededTimeLimit
     215,  # DatabaseDropPending
+    237,  # CursorKilled
     251,  # NoSuchTransaction
     262,  # ExceededTimeLimit
     9001,  # SocketException

@@ -59,7 +59,7 @@ class Points:
 
     def __init__(self, database: Database) -> None:
         self._collection = database[COLLECTION]
-        self._columns = Finder(self._collection, 1 << 20)
+        self._columns = Finder(self._collection, 1 << 19)
         self._documents = Finder(self._collection)
 
     async def prepare(self) -> None:

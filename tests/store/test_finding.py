@@ -7,6 +7,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure
 
+from datacosmos.errors import StoreUnavailable
 from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Database
 from datacosmos.store.finding import Finder
@@ -48,6 +49,16 @@ async def test_all_batches_come_in_order_and_grow(numbers: Database) -> None:
     read = await numbers_of(found(numbers))
     assert read == [[*range(3)], [*range(3, 27)], [*range(27, 100)]]
     assert await under_way(numbers) == []
+
+
+async def test_a_cursor_that_mongodb_has_lost_is_no_fault_of_the_query(numbers: Database) -> None:
+    batches = found(numbers, batch=1)
+    await anext(batches)
+    await until_under_way(numbers, 1)
+    [open_] = await under_way(numbers)
+    await numbers.command("killCursors", "numbers", cursors=[open_["cursor"]["cursorId"]])
+    with pytest.raises(StoreUnavailable):
+        _ = [batch async for batch in batches]
 
 
 async def test_an_aggregate_is_read_like_a_find(numbers: Database) -> None:

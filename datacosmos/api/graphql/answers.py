@@ -1,6 +1,7 @@
 """Answers on their way out: a short one as a whole, a long one piece by piece."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import closing
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -21,7 +22,7 @@ class LongAnswer(StreamingResponse):
         self._spool = spool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._spool:
+        with closing(self._spool):
             await super().__call__(scope, receive, send)
 
 

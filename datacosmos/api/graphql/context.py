@@ -17,7 +17,7 @@ AT_ONCE = 2
 class Turns:
     """How many long lists of a kind are encoded at once, over all requests: more would not be done sooner.
 
-    Those made of documents take twenty times as long as those made of columns, so they have turns of their own.
+    Those made of documents take some fifteen times as long as those made of columns, so they have turns of their own.
     """
 
     columns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))

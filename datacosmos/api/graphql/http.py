@@ -1,7 +1,7 @@
 """GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,7 +90,7 @@ class Endpoint:
         if media_type is None:
             return _refuse(Refused(406, f"the answer is {GRAPHQL} or {JSON}, and Accept takes neither"), JSON)
         with ExitStack() as resources:
-            spool = resources.enter_context(Spool())
+            spool = resources.enter_context(closing(Spool()))
             try:
                 result = await self._execute(request, await self._read(request), spool)
             except Refused as refused:

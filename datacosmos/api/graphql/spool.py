@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from io import FileIO
 from tempfile import TemporaryFile
-from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, TypeVar
 
 from datacosmos.errors import TemporaryFilesFull
 
@@ -38,57 +37,57 @@ class Spool:
         self.kept = 0
         self._file: FileIO | None = None
         self._end = 0
-        self._writing = asyncio.Lock()
+        self._at_work = 0
+        self._is_closed = False
 
     @property
     def is_full(self) -> bool:
         return self.kept > KEPT
 
     async def write(self, text: bytes) -> Span:
-        """Out of memory, into the file. Raises TemporaryFilesFull."""
-        async with self._writing:
-            span = Span(self._end, len(text))
-            try:
-                await _in_thread(self._append, text)
-            except OSError as error:
-                why = os.strerror(error.errno or 0)
-                raise TemporaryFilesFull(
-                    f"the temporary folder has no room for an answer of this length ({why}); ask for less, or later"
-                ) from error
-            self._end += len(text)
-            self.kept -= len(text)
-            return span
+        """Into the file, at a place that is its own even where it fails. Raises TemporaryFilesFull."""
+        span = Span(self._end, len(text))
+        self._end += len(text)
+        try:
+            if self._file is None:
+                self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed below
+            await self._in_thread(_write, self._file.fileno(), text, span.begin)
+        except OSError as error:
+            why = os.strerror(error.errno or 0)
+            raise TemporaryFilesFull(
+                f"the temporary folder can't hold an answer of this length ({why}); ask for less, or later"
+            ) from error
+        return span
 
     async def read(self, span: Span) -> AsyncGenerator[bytes]:
         """Some of it at once."""
         assert self._file is not None  # noqa: S101 - the span is in it
         end = span.begin + span.size
         for begin in range(span.begin, end, KEPT):
-            yield await _in_thread(os.pread, self._file.fileno(), min(KEPT, end - begin), begin)
+            yield await self._in_thread(os.pread, self._file.fileno(), min(KEPT, end - begin), begin)
 
     def close(self) -> None:
-        if self._file is not None:
+        """Once no thread is at the file any more: a cancellation does not wait for it."""
+        self._is_closed = True
+        if self._file is not None and not self._at_work:
             self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def _append(self, text: bytes) -> None:
-        if self._file is None:
-            self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed above
-        rest = memoryview(text)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-
-
-async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As asyncio.to_thread, but it outlasts a cancellation: nobody may close the file that a thread is at."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
-    try:
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._at_work += 1
+        running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+        running.add_done_callback(self._come_back)
         return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+
+    def _come_back(self, running: asyncio.Future[T]) -> None:
+        self._at_work -= 1
+        if not running.cancelled():
+            running.exception()  # nobody may be waiting for it any more
+        if self._is_closed:
+            self.close()
+
+
+def _write(descriptor: int, text: bytes, position: int) -> None:
+    rest = memoryview(text)
+    while rest:
+        written = os.pwrite(descriptor, rest, position)
+        rest, position = rest[written:], position + written

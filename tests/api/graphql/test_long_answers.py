@@ -1,10 +1,8 @@
 """Long answers wait in a file until they are sent, leave none behind, and take turns."""
 
 import asyncio
-import resource
 import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +19,7 @@ from datacosmos.store.connection import Database
 from datacosmos.store.points import Points
 from datacosmos.store.stores import Stores
 from tests.api.asking import NOON, app_of, ask, client_of, code, point
+from tests.api.graphql.files import longest_file, nameless_files
 
 MANY = 20_000
 LONG = "{ points { time value } }"
@@ -55,15 +54,6 @@ async def client(settings: Settings, stores: Stores, many: None) -> AsyncGenerat
         yield client
 
 
-def files() -> int:
-    """How many files without a name this process has open in the temporary folder."""
-    found: list[str] = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.append(str(descriptor.readlink()))
-    return sum(name.startswith(tempfile.gettempdir()) and name.endswith("(deleted)") for name in found)
-
-
 @pytest.mark.parametrize(
     ("query", "most", "codes"),
     [
@@ -77,47 +67,36 @@ def files() -> int:
 async def test_no_file_is_left_however_a_query_ends(
     settings: Settings, stores: Stores, many: None, query: str, most: int, codes: list[str]
 ) -> None:
-    before = files()
+    before = nameless_files()
     app = app_of(settings.model_copy(update={"max_points": most}), stores)
     async with client_of(app) as client:
         answer = await ask(client, query)
     assert [error["extensions"]["code"] for error in answer.get("errors", [])] == codes
-    assert files() == before
+    assert nameless_files() == before
 
 
 async def test_no_file_is_left_by_a_client_that_goes_away_in_mid_answer(
     settings: Settings, stores: Stores, many: None
 ) -> None:
-    before = files()
+    before = nameless_files()
     asked = {"query": WIDE}
     async with serving(app_of(settings, stores), settings, host="127.0.0.1", port=0) as address:
         async with httpx.AsyncClient() as client, client.stream("POST", f"{address}/graphql", json=asked) as answer:
             await anext(answer.aiter_raw(1))
-            assert files() == before + 1
+            assert nameless_files() == before + 1
         async with asyncio.timeout(10):
-            while files() != before:
+            while nameless_files() != before:
                 await asyncio.sleep(0.01)
 
 
-@contextmanager
-def longest_file(size: int) -> Generator[None]:
-    """No file of this process may be longer, which is how a full disk looks to it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 async def test_an_answer_that_the_disk_has_no_room_for_is_an_error_as_a_whole(client: httpx.AsyncClient) -> None:
-    before = files()
+    before = nameless_files()
     with capture_logs() as logged, longest_file(300_000):
         answer = await ask(client, LONG)
     assert (code(answer), answer["data"]) == ("UNAVAILABLE", None)
-    assert "no room for an answer of this length" in answer["errors"][0]["message"]
+    assert "can't hold an answer of this length" in answer["errors"][0]["message"]
     assert [line["event"] for line in logged] == ["field unavailable"]
-    assert files() == before
+    assert nameless_files() == before
     assert len((await ask(client, LONG))["data"]["points"]) == MANY
 
 
@@ -137,6 +116,7 @@ class Stuck(Points):
 
     async def accepted(self, *_: Any, **__: Any) -> AsyncGenerator[list[Point]]:
         while True:
+            await asyncio.sleep(0)
             yield [point()] * 500
 
 

@@ -1,6 +1,7 @@
 """The same answers as Strawberry's, sooner. All that is outside of this room can be understood without it.
 
-`documents` keeps parsed queries, `executor` completes the long lists, and `rows` encodes them, mostly from columns.
+`documents` keeps parsed queries, and `plans` what they select. `executor` completes lists, `reading` reads them part by
+part, `rows` encodes each, mostly from columns, and `encoded` keeps them until they are sent.
 What one of them does not know how to do is left to Strawberry as a whole.
 """
 

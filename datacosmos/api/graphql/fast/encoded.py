@@ -25,9 +25,17 @@ class Encoded:
         self._kept += comma, part
         self._spool.kept += len(comma) + len(part)
         if self._spool.is_full:
-            text = b"".join(self._kept)
-            self._kept.clear()
-            self._written.append(await self._spool.write(text))
+            self._written.append(await self._spool.write(self._take()))
+
+    def drop(self) -> None:
+        """Let go of what waits in memory: the list is not going to be sent."""
+        self._take()
+
+    def _take(self) -> bytes:
+        text = b"".join(self._kept)
+        self._kept.clear()
+        self._spool.kept -= len(text)
+        return text
 
     def pieces(self) -> Iterator[Piece]:
         yield b"["

@@ -40,12 +40,17 @@ class Source(Generic[Rows]):
     async def read(self, most: int, spool: Spool) -> Outcome:
         """Encodes `most`, and counts the others. Raises NotCovered, NoColumns, and what else the store raises."""
         outcome = Outcome({name: Encoded(spool) for name in self.encoders})
-        async with aclosing(self.batches) as batches:
-            async for batch in batches:
-                async with self.turns if outcome.found else nullcontext():
-                    if rows := batch[: max(0, most - outcome.found)]:
-                        await self._encode(rows, outcome, spool)
-                outcome.found += len(batch)
+        try:
+            async with aclosing(self.batches) as batches:
+                async for batch in batches:
+                    async with self.turns if outcome.found else nullcontext():
+                        if rows := batch[: max(0, most - outcome.found)]:
+                            await self._encode(rows, outcome, spool)
+                    outcome.found += len(batch)
+        except BaseException:
+            for encoded in outcome.lists.values():
+                encoded.drop()
+            raise
         return outcome
 
     async def _encode(self, rows: Rows, outcome: Outcome, spool: Spool) -> None:

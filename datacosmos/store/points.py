@@ -131,7 +131,7 @@ class Points:
 
         They come in pages that are short enough for others to get their turn in between.
         """
-        return self._pages(_accepted(series), "time", window, limit, after, DOCUMENTS, {"raw": 0})
+        return self._pages(_command(_accepted(series), "time", window, limit, after, DOCUMENTS, {"raw": 0}))
 
     async def discards(
         self,
@@ -147,8 +147,9 @@ class Points:
         In pages, as above. Raises TooManyPoints where their payloads together are larger than MOST_RAW.
         """
         where = DISCARDED | ({"reasons": reason.value} if reason else {}) | ({"source": source} if source else {})
+        command = _command(where, "received_at", window, limit, after, DISCARDS, {})
         found, room = 0, MOST_RAW
-        async with aclosing(self._pages(where, "received_at", window, limit, after, DISCARDS)) as pages:
+        async with aclosing(self._pages(command)) as pages:
             async for page in pages:
                 for point in page:
                     found += 1
@@ -179,17 +180,7 @@ class Points:
             async for found in batches:
                 yield await found.columns()
 
-    async def _pages(
-        self,
-        where: Document,
-        key: str,
-        window: Window,
-        limit: int,
-        after: Position | None,
-        batch: int,
-        projection: Document | None = None,
-    ) -> AsyncGenerator[list[Point]]:
-        command = _command(where, key, window, limit, after, batch, projection or {})
+    async def _pages(self, command: Document) -> AsyncGenerator[list[Point]]:
         async with aclosing(self._documents.batches(command)) as batches:
             async for found in batches:
                 for documents in found.documents():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from bson.decimal128 import Decimal128
 
 from datacosmos.settings import Settings
@@ -62,7 +63,7 @@ async def braces(service: Program, query: str, who: str) -> int:
     found, begin = 0, b""
     url, body = f"{service.address}/graphql", {"query": query}
     async with (
-        httpx.AsyncClient(timeout=120) as client,
+        httpx.AsyncClient(timeout=300) as client,
         client.stream("POST", url, json=body, headers=bearer(who)) as answer,
     ):
         assert answer.status_code == 200
@@ -88,6 +89,7 @@ def peak(pid: int) -> int:
     return int(kibibytes) << 10
 
 
+@pytest.mark.timeout(400)
 async def test_health_is_answered_and_memory_bounded_while_eight_of_the_largest_queries_run(
     settings: Settings, database: Database, tmp_path: Path
 ) -> None:

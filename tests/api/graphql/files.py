@@ -1,5 +1,6 @@
 """Files without a name, as the tests of long answers see them."""
 
+import asyncio
 import resource
 import tempfile
 from collections.abc import Generator
@@ -14,6 +15,13 @@ def nameless_files() -> int:
         with suppress(FileNotFoundError):
             found.append(str(descriptor.readlink()))
     return sum(name.startswith(tempfile.gettempdir()) and name.endswith("(deleted)") for name in found)
+
+
+async def until_nameless_files_are(number: int) -> None:
+    """A file whose list was given up is closed by the thread that is still writing to it."""
+    async with asyncio.timeout(10):
+        while nameless_files() != number:
+            await asyncio.sleep(0.01)
 
 
 @contextmanager

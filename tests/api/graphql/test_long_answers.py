@@ -19,7 +19,7 @@ from datacosmos.store.connection import Database
 from datacosmos.store.points import Points
 from datacosmos.store.stores import Stores
 from tests.api.asking import NOON, app_of, ask, client_of, code, point
-from tests.api.graphql.files import longest_file, nameless_files
+from tests.api.graphql.files import longest_file, nameless_files, until_nameless_files_are
 
 MANY = 20_000
 LONG = "{ points { time value } }"
@@ -72,7 +72,7 @@ async def test_no_file_is_left_however_a_query_ends(
     async with client_of(app) as client:
         answer = await ask(client, query)
     assert [error["extensions"]["code"] for error in answer.get("errors", [])] == codes
-    assert nameless_files() == before
+    await until_nameless_files_are(before)
 
 
 async def test_no_file_is_left_by_a_client_that_goes_away_in_mid_answer(
@@ -84,9 +84,7 @@ async def test_no_file_is_left_by_a_client_that_goes_away_in_mid_answer(
         async with httpx.AsyncClient() as client, client.stream("POST", f"{address}/graphql", json=asked) as answer:
             await anext(answer.aiter_raw(1))
             assert nameless_files() == before + 1
-        async with asyncio.timeout(10):
-            while nameless_files() != before:
-                await asyncio.sleep(0.01)
+        await until_nameless_files_are(before)
 
 
 async def test_an_answer_that_the_disk_has_no_room_for_is_an_error_as_a_whole(client: httpx.AsyncClient) -> None:
@@ -96,7 +94,7 @@ async def test_an_answer_that_the_disk_has_no_room_for_is_an_error_as_a_whole(cl
     assert (code(answer), answer["data"]) == ("UNAVAILABLE", None)
     assert "can't hold an answer of this length" in answer["errors"][0]["message"]
     assert [line["event"] for line in logged] == ["field unavailable"]
-    assert nameless_files() == before
+    await until_nameless_files_are(before)
     assert len((await ask(client, LONG))["data"]["points"]) == MANY
 
 

@@ -1,12 +1,14 @@
 import asyncio
-from contextlib import closing, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from threading import Event
 
 import pytest
 
 from datacosmos.api.graphql.fast.encoded import Encoded
 from datacosmos.api.graphql.spool import KEPT, Span, Spool
 from datacosmos.errors import TemporaryFilesFull
-from tests.api.graphql.files import longest_file, nameless_files
+from tests.api.graphql.files import longest_file, nameless_files, until_nameless_files_are
 
 LONG = 300_000
 
@@ -35,18 +37,20 @@ async def test_lists_that_are_written_at_once_do_not_mix() -> None:
 async def test_the_file_is_closed_only_once_no_thread_is_at_it() -> None:
     before = nameless_files()
     spool = Spool()
-    writing = asyncio.create_task(spool.write(b"a" * (50 << 20)))
-    async with asyncio.timeout(10):
-        while nameless_files() == before:
-            await asyncio.sleep(0)
-    writing.cancel()
-    with suppress(asyncio.CancelledError):
-        await writing
-    spool.close()
-    assert nameless_files() == before + 1
-    async with asyncio.timeout(10):
-        while nameless_files() != before:
-            await asyncio.sleep(0.01)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    with ExitStack() as only_thread:
+        free = Event()
+        only_thread.callback(free.set)
+        loop.run_in_executor(None, free.wait)
+        writing = asyncio.create_task(spool.write(b"a" * LONG))
+        await until_nameless_files_are(before + 1)
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        spool.close()
+        assert nameless_files() == before + 1
+    await until_nameless_files_are(before)
 
 
 async def test_a_list_that_is_dropped_leaves_its_memory_to_others() -> None:

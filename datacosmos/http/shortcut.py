@@ -26,9 +26,8 @@ class Shortcut:
         handlers: Mapping[Any, ExceptionHandler],
     ) -> None:
         self._app = app
-        self._endpoint = endpoint
         self._route = Route(path, endpoint, methods=["POST"])
-        self._post = Requests(ExceptionMiddleware(self._answer, handlers))
+        self._post = Requests(ExceptionMiddleware(self._route.app, handlers))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._route.path:
@@ -36,7 +35,3 @@ class Shortcut:
             await self._post(scope, receive, send)
         else:
             await self._app(scope, receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._endpoint(Request(scope, receive))
-        await response(scope, receive, send)

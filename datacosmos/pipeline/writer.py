@@ -16,7 +16,8 @@ from datacosmos.errors import QueueFull, QueueUnavailable, StoreUnavailable
 from datacosmos.pipeline.backoff import backoff
 from datacosmos.pipeline.queue import ACK_WAIT, Consumer, Queue, Taken
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points, Written
+from datacosmos.store.inserts import Written
+from datacosmos.store.points import Points
 from datacosmos.store.receipts import Receipts
 
 log = structlog.stdlib.get_logger(__name__)

@@ -1,9 +1,9 @@
 """A `find` whose replies stay bytes, and which ends in MongoDB too when nobody waits for it any more."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from typing import Any, TypeVar
 
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorCollection
@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect, PyMongoError, ServerSelectionTimeoutEr
 from datacosmos.store.batches import Batch
 from datacosmos.store.connection import Document, store_errors
 
+T = TypeVar("T")
 Reply = asyncio.Future[RawBSONDocument]
 GROWTH = 8  # how many times as long as the one before it a batch may be
 PATIENCE = 0.05  # seconds that an operation may go on after it was told to end, before it is told again
@@ -50,6 +51,14 @@ class Finder:
                 self._idle.append(line)
             else:
                 await line.end()
+
+    async def pages(self, command: Document, make: Callable[[Document], T]) -> AsyncGenerator[list[T]]:
+        """What is made of each document, in pages that are short enough for others to get their turn in between."""
+        async with aclosing(self.batches(command)) as batches:
+            async for batch in batches:
+                for documents in batch.documents():
+                    yield [make(document) for document in documents]
+                    await asyncio.sleep(0)
 
 
 class _Line:

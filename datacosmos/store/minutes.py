@@ -9,9 +9,7 @@ border of time zones. `seen` holds the microseconds into the minute of every loc
 round, a minute in UTC may be spread over documents, as when 13:05Z and 14:05+01:00 were sent: reading adds them up.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 from bson.decimal128 import Decimal128
@@ -52,7 +50,7 @@ class Minutes:
         """
         return await self._folds.fold(location)
 
-    async def read(self, user_id: str, window: Window, *, limit: int) -> AsyncGenerator[list[Minute]]:
+    def read(self, user_id: str, window: Window, *, limit: int) -> AsyncGenerator[list[Minute]]:
         """The first of a user's minutes that begin within the window, ascending, in pages as Points gives them."""
         within = _bounds(window)
         pipeline: list[Document] = [
@@ -69,11 +67,7 @@ class Minutes:
             "pipeline": pipeline,
             "cursor": {"batchSize": min(FIRST, limit)},
         }
-        async with aclosing(self._finder.batches(command)) as batches:
-            async for batch in batches:
-                for documents in batch.documents():
-                    yield [_minute(document) for document in documents]
-                    await asyncio.sleep(0)
+        return self._finder.pages(command, _minute)
 
 
 def _bounds(window: Window) -> Document:

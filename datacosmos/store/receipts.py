@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from datacosmos.domain.points import Reason, Receipt
 from datacosmos.store.connection import Database, Document, check_passing, store_errors
-from datacosmos.store.points import DUPLICATE_KEY
+from datacosmos.store.inserts import DUPLICATE_KEY
 
 INDEXES = [IndexModel({"source": 1, "readings": 1}, name="ledger")]
 

@@ -9,7 +9,8 @@ from datacosmos.errors import StoreUnavailable
 from datacosmos.pipeline.queue import Queue
 from datacosmos.pipeline.writer import Writer
 from datacosmos.settings import Settings
-from datacosmos.store.points import Points, Written
+from datacosmos.store.inserts import Written
+from datacosmos.store.points import Points
 from datacosmos.store.ranges import Window
 from datacosmos.store.stores import Stores
 from tests.pages import whole

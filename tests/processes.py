@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+PATIENCE = 60  # seconds; an engine is given 15 to end in order, one after the other
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
@@ -62,7 +63,7 @@ class Watched:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._descriptor, over.set)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await over.wait()
         finally:
             loop.remove_reader(self._descriptor)

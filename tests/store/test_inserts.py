@@ -1,8 +1,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timezone
 
@@ -10,15 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from datacosmos.domain.points import Point, Reason, Status
-from datacosmos.settings import Settings
-from datacosmos.store.connection import Database, Document
-from datacosmos.store.inserts import Written
+from datacosmos.store.connection import Database
 from datacosmos.store.points import Points
-from datacosmos.store.stores import Stores
 from tests.pages import whole
 from tests.store.some_points import (
     EVERYTHING,
@@ -34,26 +28,6 @@ from tests.store.some_points import (
     named,
     point,
 )
-
-
-class AmongDuplicates(Points):
-    """Points that have just seen duplicates, whenever some are added."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self._database = database
-
-    async def add(self, points: Sequence[Point]) -> Written:
-        await super().add([named("again", series="elsewhere"), named("again", series="elsewhere")])
-        await self._database["points"].delete_many({"series": "elsewhere"})
-        return await super().add(points)
-
-
-@pytest.fixture(params=[Points, AmongDuplicates])
-def points(request: pytest.FixtureRequest, stores: Stores, database: Database) -> Points:
-    kind: type[Points] = request.param
-    return kind(database)
-
 
 # What is kept
 
@@ -164,43 +138,6 @@ async def test_batches_that_come_twice_at_once_are_stored_once(points: Points, d
     assert sorted(await everything(database)) == await accepted(points) == ids(batch)
 
 
-class Refusals(CommandListener):
-    """How many documents MongoDB refused, by insert."""
-
-    def __init__(self) -> None:
-        self.seen: list[int] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        pass
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        if event.command_name == "insert":
-            self.seen.append(len(event.reply.get("writeErrors", ())))
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        raise AssertionError(event.failure)
-
-
-async def test_where_duplicates_are_frequent_mongodb_is_given_none_to_refuse(
-    settings: Settings, stores: Stores, database: Database
-) -> None:
-    assert settings.mongodb_url
-    refusals = Refusals()
-    url = settings.mongodb_url.get_secret_value()
-    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(url, tz_aware=True, event_listeners=[refusals])
-    with closing(client):
-        points = Points(client[settings.mongodb_database])
-        await points.add([named("a"), named("a")])
-        batches = [[named(f"sensor/{number // 2}") for number in range(begin, begin + 40)] for begin in (0, 20, 40)]
-        await asyncio.gather(*(points.add(batch) for batch in batches))
-        await points.add([point() for _ in range(101)])
-        assert refusals.seen[0] == 1
-        assert set(refusals.seen[1:]) == {0}
-        await points.add([named("a"), point()])
-        assert refusals.seen[-2:] == [1, 0]
-    assert len(await accepted(stores.points)) == 1 + 40 + 101 + 1
-
-
 async def test_an_identity_is_one_series_at_one_time(points: Points) -> None:
     """Times that fall into one millisecond are one; the identity itself tells finer ones apart."""
     several = [named("a"), named("a", series="other"), named("a", time=NOON + SECOND), named("b", time=NOON)]
@@ -233,21 +170,6 @@ async def test_a_discard_is_no_duplicate(points: Points) -> None:
     await points.add([named("a"), late := point(NOON, Reason.TOO_OLD, identity="a")])
     (stored,) = await whole(points.discards(None, EVERYTHING, limit=10))
     assert stored == late
-
-
-@pytest.mark.parametrize("pause", range(10))
-async def test_who_waits_for_an_insert_that_is_given_up_gets_its_turn(
-    points: Points, database: Database, pause: int
-) -> None:
-    first, second = ([named(f"sensor/{number}") for number in range(500)] for _ in range(2))
-    given_up = asyncio.create_task(points.add(first))
-    waiting = asyncio.create_task(points.add(second))
-    await asyncio.sleep(pause / 1000)
-    given_up.cancel()
-    async with asyncio.timeout(20):
-        written = await waiting
-        await asyncio.gather(given_up, return_exceptions=True)
-    assert sorted(ids(written.stored)) == ids(second)
 
 
 # What can't be written

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 60  # seconds; an engine is given 15 to end in order, one after the other
 HOLDER = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 
 import psutil
@@ -23,6 +22,7 @@ async def main() -> None:
         print("ready", flush=True)
         await asyncio.Event().wait()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 asyncio.run(main())
 """
 
@@ -63,7 +63,7 @@ class Watched:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._descriptor, over.set)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(20):
                 await over.wait()
         finally:
             loop.remove_reader(self._descriptor)

@@ -15,6 +15,7 @@ from datacosmos.store.documents import to_document
 
 DUPLICATE_KEY = 11000
 LONGEST_ERROR = 300  # characters: the driver may repeat the document
+Pair = tuple[Point, Document]
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Inserts:
                     waiting[point.id] = loser, to_document(loser)
         return written
 
-    async def _insert(self, batch: Sequence[tuple[Point, Document]], written: Written) -> list[tuple[Point, Document]]:
+    async def _insert(self, batch: Sequence[Pair], written: Written) -> list[Pair]:
         """Insert unordered, note what became of each, and return those beaten by an earlier identity."""
         try:
             with store_errors():
@@ -67,9 +68,7 @@ class Inserts:
         written.stored.extend(point for point, _ in batch)
         return []
 
-    async def _bisect(
-        self, batch: Sequence[tuple[Point, Document]], written: Written, error: Exception
-    ) -> list[tuple[Point, Document]]:
+    async def _bisect(self, batch: Sequence[Pair], written: Written, error: Exception) -> list[Pair]:
         """Insert the halves of a batch that was refused whole for one document's sake, and leave that one out."""
         if len(batch) == 1:
             written.refused[batch[0][0].id] = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
@@ -77,7 +76,7 @@ class Inserts:
         middle = len(batch) // 2
         return [*await self._insert(batch[:middle], written), *await self._insert(batch[middle:], written)]
 
-    async def _winners(self, beaten: Sequence[tuple[Point, Document]]) -> dict[tuple[Any, ...], str]:
+    async def _winners(self, beaten: Sequence[Pair]) -> dict[tuple[Any, ...], str]:
         if not beaten:
             return {}
         keys = [
@@ -93,12 +92,10 @@ class Inserts:
         return {_identity(document): document["_id"] for document in found}
 
 
-def _sort_out(
-    batch: Sequence[tuple[Point, Document]], details: Mapping[str, Any], written: Written
-) -> list[tuple[Point, Document]]:
+def _sort_out(batch: Sequence[Pair], details: Mapping[str, Any], written: Written) -> list[Pair]:
     check_passing(details)
     failed = {error["index"]: error for error in details["writeErrors"]}
-    beaten: list[tuple[Point, Document]] = []
+    beaten: list[Pair] = []
     for index, (point, document) in enumerate(batch):
         error = failed.get(index)
         if error is None:

@@ -14,7 +14,10 @@ RUN pip install --require-hashes -r requirements.txt \
 COPY pyproject.toml README.md LICENSE ./
 COPY datacosmos ./datacosmos
 RUN pip install --no-deps --no-build-isolation . \
-    && pip uninstall --yes hatchling editables
+    && pip uninstall --yes hatchling editables \
+    && pip uninstall --yes pip
+# The file system is read-only where this runs, so whatever isn't compiled here would be compiled anew at each start.
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/datacosmos/lib
 
 FROM python:${PYTHON}
 ARG VERSION=local
@@ -26,6 +29,10 @@ LABEL org.opencontainers.image.title="DataCosmos" \
       org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --system --gid 10001 datacosmos \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin datacosmos
+# Python's own library comes without its bytecode, and with a pip that nothing here may run.
+RUN python -m pip uninstall --yes --root-user-action ignore pip \
+    && rm -r "$(python -c 'import ensurepip; print(*ensurepip.__path__)')" \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash "$(python -c 'import os; print(os.path.dirname(os.__file__))')"
 COPY --from=build /opt/datacosmos /opt/datacosmos
 ENV PATH=/opt/datacosmos/bin:$PATH \
     HOME=/tmp \
@@ -34,7 +41,7 @@ ENV PATH=/opt/datacosmos/bin:$PATH \
     DATACOSMOS_HOST=0.0.0.0 \
     DATACOSMOS_HEALTH_PORT=8080 \
     DATACOSMOS_LOG_FORMAT=json \
-    HEALTH_URL=http://127.0.0.1:8000/health
+    HEALTH_URL=http://127.0.0.1:8000/health/ready
 WORKDIR /srv
 # Numbers, not names: Kubernetes can tell from them that this is not root.
 USER 10001:10001

@@ -3,9 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each starts services of several processes: with more of them than processors, tests run into their timeouts.
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install run test check bench load soak lock env clean
+.PHONY: help install run test quick check docs fix matrix bench load soak lock env clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,14 +17,34 @@ install: $(VENV)/.installed ## .venv with the locked requirements
 run: install ## the whole service with a simulated data server, at http://127.0.0.1:8000
 	@$(BIN)/datacosmos serve --demo
 
-test: check ## the checks, then every test on real engines
-	$(BIN)/python -m pytest
+test: check docs tests/process/clients/node_modules/.installed ## the checks, then every test on real engines, with its coverage; SEED=n or SEED=random
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) --dist loadgroup -m "not serial" $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m pytest -m serial $(if $(SEED),--seed $(SEED))
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+quick: $(VENV)/.installed-test ## the checks that take seconds, then the tests that need no engine
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --numprocesses 2 tests/unit $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed-test ## ruff, pyright and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+fix: $(VENV)/.installed-test ## what ruff can mend, and the formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+matrix: ## the unit tests on each Python from 3.11 to 3.14 that is found here, or on PYTHONS="3.12 …"
+	@tests/matrix.sh $(PYTHONS)
+
+docs: $(VENV)/.installed-docs ## the site of docs/, to site/; a link or an anchor that leads nowhere is an error
+	$(BIN)/zensical build --strict --clean
 
 bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed ## queries and ingest beside their peers, to bench/results; BENCH=--quick only tries it
 	$(BIN)/python bench/queries.py $(BENCH)
@@ -43,12 +65,15 @@ lock: | $(BIN)/python ## new hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra bench \
 		-c requirements-test.txt -o requirements-bench.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group build --extra docs \
+		-c requirements-test.txt -o requirements-docs.txt
 
 env: ## .env with random secrets for docker-compose.yml; an existing one is left alone
 	@deploy/make-env.sh
 
 clean: ## remove .venv and the caches; data stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-3.* .coverage* .pytest_cache .ruff_cache .hypothesis site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -67,6 +92,15 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PIP) install --require-hashes -r requirements-bench.txt
 	@touch $@
+
+$(VENV)/.installed-docs: requirements-docs.txt $(VENV)/.installed
+	$(PIP) install --require-hashes -r requirements-docs.txt
+	@touch $@
+
+# Other people's clients. Where npm can't reach its registry, the tests that need them are skipped, and say so.
+tests/process/clients/node_modules/.installed: tests/process/clients/package-lock.json tests/process/clients/package.json | $(VENV)/.installed-test
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --prefix tests/process/clients --loglevel=error ci && touch $@ || \
+		echo "npm can't install the clients in tests/process/clients: their tests will be skipped"
 
 bench/peers/node_modules/.installed: bench/peers/package-lock.json bench/peers/package.json | $(VENV)/.installed-bench
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --prefix bench/peers --loglevel=error ci

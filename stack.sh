@@ -18,6 +18,24 @@ fail() {
     exit 1
 }
 
+# The first that know start_interval, by which a health check passes soon after the start.
+LEAST_ENGINE=25.0
+LEAST_COMPOSE=2.20.2
+
+at_least() {
+    printf '%s\n' "$1" "$2" | sort -V -C
+}
+
+need_versions() {
+    local engine compose
+    engine=$(docker version --format '{{.Server.Version}}')
+    compose=$(docker compose version --short)
+    at_least "$LEAST_ENGINE" "${engine#v}" ||
+        fail "the docker engine is version $engine, and this needs $LEAST_ENGINE or newer: see https://docs.docker.com/engine/install/."
+    at_least "$LEAST_COMPOSE" "${compose#v}" ||
+        fail "docker compose is version $compose, and this needs $LEAST_COMPOSE or newer: see https://docs.docker.com/compose/install/."
+}
+
 need_docker() {
     command -v docker >/dev/null ||
         fail "docker is not installed: see https://docs.docker.com/engine/install/. Without it, make run starts all but nginx."
@@ -25,6 +43,7 @@ need_docker() {
         fail "docker has no compose plugin: see https://docs.docker.com/compose/install/."
     docker info >/dev/null 2>&1 ||
         fail "the docker engine does not answer: start it (sudo systemctl start docker), or join the group docker."
+    need_versions
 }
 
 build() {

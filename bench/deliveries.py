@@ -1,4 +1,4 @@
-"""What the writer is given: deliveries as the poller and the sensors' door put them on the queue."""
+"""What the writer is given: deliveries as the poller and POST /sensors put them on the queue."""
 
 import random
 import struct
@@ -10,12 +10,14 @@ from typing import NamedTuple
 import orjson
 import uuid_utils
 
-from datacosmos.domain.points import Delivery, Point
-from datacosmos.domain.rules import judge
+from datacosmos.domain.points import Delivery
+from datacosmos.settings import Settings
 from datacosmos.sources import data_server, sensors
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SENSORS = 100
+SETTINGS = Settings.model_construct()
+[DATA_SERVER] = data_server.configured(SETTINGS)
 
 
 class Kind(NamedTuple):
@@ -56,19 +58,17 @@ def deliveries(kind: Kind, readings: int) -> Iterator[Delivery]:
         yield from (_polled(second) for second in range(readings))
         return
     sent = records(kind.duplicates)
-    judges = sensors.rules(None)
+    source = sensors.source(SETTINGS)
     for _ in range(readings // kind.readings):
         batch = list(islice(sent, kind.readings))
-        yield sensors.receive(batch, delivery_id=_id(), received_at=START, judges=judges)
+        yield source.receive(batch, delivery_id=_id(), received_at=START)
 
 
 def _polled(second: int) -> Delivery:
     time = START + timedelta(seconds=second)
     value = list(struct.pack("<f", second / 7))
-    reading = data_server.parse(orjson.dumps({"time": int(time.timestamp()), "value": value, "tags": []}))
-    verdict = judge(reading, time, data_server.rules(timedelta(hours=1), None))
-    point = Point(id=_id(), reading=reading, verdict=verdict, received_at=time)
-    return Delivery(id=point.id, source=data_server.SOURCE, received_at=time, points=(point,))
+    body = orjson.dumps({"time": int(time.timestamp()), "value": value, "tags": []})
+    return DATA_SERVER.receive([body], delivery_id=_id(), received_at=time)
 
 
 def _id() -> str:

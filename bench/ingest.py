@@ -39,9 +39,10 @@ from datacosmos.pipeline.poller import polling
 from datacosmos.pipeline.queue import Queue
 from datacosmos.pipeline.writer import Writer
 from datacosmos.settings import Settings
-from datacosmos.store import connection
-from datacosmos.store.connection import Database
-from datacosmos.store.documents import to_document
+from datacosmos.sources.registry import configured
+from datacosmos.store.mongo import connection
+from datacosmos.store.mongo.connection import Database
+from datacosmos.store.points.documents import to_document
 from datacosmos.store.stores import Stores
 
 BATCH, UNDER_WAY = 1_000, 8
@@ -108,7 +109,7 @@ async def write(found: Engines, kind: Kind, readings: int) -> float:
     """Readings a second of the writer, from a full queue to an empty one."""
     stores = await found.clear()
     await publish_all(found.queue, deliveries(kind, readings))
-    writer = Writer(found.settings, queue=found.queue, points=stores.points, receipts=stores.receipts)
+    writer = Writer(found.settings, queue=found.queue, stores=stores)
     async with asyncio.TaskGroup() as tasks:  # a writer that fails ends the waiting, too
         began = time.perf_counter()
         tasks.create_task(writer.run())
@@ -151,7 +152,8 @@ async def insert(found: Engines, kind: Kind, readings: int) -> float:
 async def drain(found: Engines, url: str, seconds: float) -> float:
     """Readings a second of the poller."""
     update = {"data_server_url": url, "poll_limit": sys.maxsize, "stop_grace": timedelta(milliseconds=1)}
-    async with polling(found.settings.model_copy(update=update), found.queue):
+    settings = found.settings.model_copy(update=update)
+    async with polling(configured(settings), found.queue, grace=settings.stop_grace):
         return await _rate(found, seconds)
 
 

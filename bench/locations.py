@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from service import service
 
-from datacosmos.server import serving
+from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.simulators.locations import CITIES
 from datacosmos.sources.locations import load_zones, zone_at
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
     async def put(self, body: bytes) -> None:
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
-        head = b"PUT /location HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        head = b"PUT /location HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self._transport.write(head % len(body) + body)
         answer = await self._answer
         if not answer.startswith(b"HTTP/1.1 200"):

@@ -33,10 +33,10 @@ from soak_readers import LEDGER, READERS, Outages, Readers, ask, percentiles
 from soak_table import Ledger, Table
 from soak_verdict import Finding, Outside, balanced, failed, fast, flat, quick, unfailing
 
+from datacosmos.auth.issuers import Role, SharedSecret
 from datacosmos.engines import running_engines
 from datacosmos.engines.data_dir import free_port
 from datacosmos.observability import configure_logging
-from datacosmos.tokens import Role, issue_token
 
 PATIENCE = 90  # seconds for the start, for the last answers to the sensors, and for the queue to run empty
 
@@ -121,7 +121,7 @@ class Transport(httpx.AsyncHTTPTransport):
 
 
 def connected(port: int, secret: str, lasting: timedelta) -> httpx.AsyncClient:
-    token = issue_token(secret, role=Role.ADMIN, subject="soak", lifetime=lasting, now=datetime.now(UTC))
+    token = SharedSecret(secret).issue(role=Role.ADMIN, subject="soak", lifetime=lasting, now=datetime.now(UTC))
     headers, transport = {"Authorization": f"Bearer {token}"}, Transport()
     url = f"http://127.0.0.1:{port}"
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, transport=transport, trust_env=False)
@@ -140,7 +140,7 @@ async def told_ledger(client: httpx.AsyncClient) -> Ledger:
 
 
 @contextmanager
-def told_to_stop() -> Generator[asyncio.Event]:
+def stop_signal() -> Generator[asyncio.Event]:
     """Set by the first Ctrl-C; a second one ends it all at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
@@ -155,7 +155,7 @@ def told_to_stop() -> Generator[asyncio.Event]:
 async def soak(plan: Plan, folder: Path) -> list[Finding]:
     server, port, secret = DataServer(plan.seed), free_port(0), secrets.token_urlsafe(48)
     async with AsyncExitStack() as stack:
-        stop = stack.enter_context(told_to_stop())
+        stop = stack.enter_context(stop_signal())
         await stack.enter_async_context(server.running())
         variables = {"DATACOSMOS_JWT_SECRET": secret, "DATACOSMOS_DATA_SERVER_URL": server.url}
         deploying = deployed(folder, variables, port=port, apart=plan.kills > 0)

@@ -82,7 +82,7 @@ class Memory:
                 self._samples[name, process.pid].append(Sample(monotonic(), resident, resident - filling))
 
     async def _cache(self) -> int | None:
-        """The bytes in MongoDB's cache; None while it is away."""
+        """The bytes in MongoDB's cache; None while it is unavailable."""
         try:
             status = await self._client.admin.command("serverStatus")
         except PyMongoError:

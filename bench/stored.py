@@ -14,7 +14,7 @@ import uuid_utils
 
 from datacosmos.domain.points import Point, Reading, Verdict
 from datacosmos.sources.data_server import SERIES, SOURCE
-from datacosmos.store.documents import to_document
+from datacosmos.store.points.documents import to_document
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BATCH = 10_000

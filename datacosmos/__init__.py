@@ -1,3 +1,3 @@
 """DataCosmos takes in readings, judges them, keeps every one, and answers questions about them."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

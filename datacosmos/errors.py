@@ -3,21 +3,25 @@
     DatacosmosError
      ├── SettingsError        a setting is wrong; the service does not start
      ├── EngineError          an embedded engine can't be started
-     ├── TokenError           a token is no valid one of ours
-     ├── InvalidFile          a file to replay that can't be read as what it should be
+     ├── NewerFormat          a newer release wrote the database; the service does not start
+     ├── InvalidFile          a file of a command that can't be read as what it should be, or not be written
+     ├── ServiceError         a running service can't be reached, or did not give what a command asked for
      ├── InvalidUpload        a pushed body with faults; nothing of it is stored
      ├── SeriesError          what was asked of an uploaded series can't be done
      │    ├── NameTaken           its owner already has a series of that name
+     │    ├── KeyReused           an Idempotency-Key came again, with another body
      │    ├── UnknownSeries       there is none of that id or name
      │    ├── SeriesGone          it was deleted meanwhile
      │    ├── CannotForecast      too few points, or unevenly sampled ones
      │    └── TooManyNames        more series in one request than can be stored at once
      ├── QueryError           a question that can't be answered as it was asked
      │    ├── InvalidRange        start after end
+     │    ├── InvalidInterval     buckets or samples that can't be
      │    ├── InvalidPage         a page size that can't be
      │    ├── InvalidCursor       a cursor that we never gave
-     │    └── TooManyPoints       more than a plain list may hold
-     ├── AccessError          who asks may not see this
+     │    ├── TooManyPoints       more than a plain list may hold
+     │    └── AnswerTooLarge      more bytes than one answer may have
+     ├── AccessError          the caller may not see this
      │    ├── Unauthenticated     no token, or no valid one
      │    └── Forbidden           a valid token, but of another role
      ├── InvalidLocation      a location that can't be taken; `faults` names each faulty field
@@ -26,6 +30,7 @@
      └── Unavailable          try again later
           ├── StoreUnavailable    MongoDB can't be reached, or can't write now
           ├── TemporaryFilesFull  no room for a long answer while it waits to be sent
+          ├── Overloaded          this process holds as much at once as it may
           ├── CalculationUnavailable  the Calculation service can't be reached, or can't answer now
           └── QueueUnavailable    NATS can't be reached, or can't take more
                └── QueueFull
@@ -34,6 +39,15 @@ Each message says what was wrong, where, and what to do; none carries a password
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+LONGEST = 300
+
+
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """The text, its middle left out where it is longer: an error may repeat a line of what was sent, but no more."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
 
 
 class DatacosmosError(Exception):
@@ -48,11 +62,15 @@ class EngineError(DatacosmosError):
     pass
 
 
-class TokenError(DatacosmosError):
+class NewerFormat(DatacosmosError):
     pass
 
 
 class InvalidFile(DatacosmosError):
+    pass
+
+
+class ServiceError(DatacosmosError):
     pass
 
 
@@ -64,12 +82,20 @@ class InvalidUpload(DatacosmosError):
         super().__init__(fault if index is None else f"item {index}: {fault}")
         self.faults = tuple(faults)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """Also from another process it comes whole."""
+        return type(self), (self.faults,)
+
 
 class SeriesError(DatacosmosError):
     pass
 
 
 class NameTaken(SeriesError):
+    pass
+
+
+class KeyReused(SeriesError):
     pass
 
 
@@ -97,6 +123,10 @@ class InvalidRange(QueryError):
     pass
 
 
+class InvalidInterval(QueryError):
+    pass
+
+
 class InvalidPage(QueryError):
     pass
 
@@ -106,6 +136,10 @@ class InvalidCursor(QueryError):
 
 
 class TooManyPoints(QueryError):
+    pass
+
+
+class AnswerTooLarge(QueryError):
     pass
 
 
@@ -146,6 +180,10 @@ class StoreUnavailable(Unavailable):
 
 
 class TemporaryFilesFull(Unavailable):
+    pass
+
+
+class Overloaded(Unavailable):
     pass
 
 

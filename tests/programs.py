@@ -13,6 +13,9 @@ from typing import Any
 import httpx
 
 COMMAND = (sys.executable, "-m", "datacosmos")
+PATIENCE = 90  # seconds for a start or a stop; several tests share the machine
+NO_CALCULATION = {"DATACOSMOS_CALCULATION_URL": "http://127.0.0.1:1"}
+"""For a `serve` that is asked for no calculation: starting that service takes more than all the rest."""
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -40,7 +43,7 @@ class Program:
     """A command that runs until it is stopped; its log is kept in the folder it was started in."""
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
-        self._folder = folder
+        self.folder = folder
         self._arguments = arguments
         self._variables = variables
         self._process: asyncio.subprocess.Process | None = None
@@ -48,7 +51,7 @@ class Program:
 
     @property
     def log(self) -> str:
-        return (self._folder / "log").read_text()
+        return (self.folder / "log").read_text()
 
     @property
     def pid(self) -> int:
@@ -57,18 +60,18 @@ class Program:
 
     async def start(self) -> None:
         """Returns once it says where it can be found."""
-        with (self._folder / "log").open("a") as log:
+        with (self.folder / "log").open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *COMMAND,
                 *self._arguments,
-                cwd=self._folder,
+                cwd=self.folder,
                 env=environment(self._variables),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
         assert self._process.stdout is not None
         said = ""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not (found := re.search(r"(http://\S+?)/health\s", said)):
                 line = await self._process.stdout.readline()
                 assert line, f"it ended before it was ready:\n{said}\n{self.log}"
@@ -88,7 +91,7 @@ class Program:
         if process is None:
             return 0
         process.send_signal(number)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             return await process.wait()
 
     async def ask(self, query: str, *, token: str | None = None, **variables: Any) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import nats
 from nats.js import JetStreamContext
 
 from datacosmos.domain.points import Delivery, Point
-from datacosmos.domain.rules import judge
 from datacosmos.pipeline.queue import Queue, connect
 from datacosmos.settings import Settings
 from datacosmos.sources import data_server
 
+[DATA_SERVER] = data_server.configured(Settings.model_construct())
 RECEIVED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -53,10 +53,7 @@ def delivery(delivery_id: str, body: bytes | None = None) -> Delivery:
     """What the poller makes of one body; without one, of an acceptable point."""
     if body is None:
         body = b'{"time": %d, "value": [218, 202, 115, 191], "tags": []}' % RECEIVED_AT.timestamp()
-    reading = data_server.parse(body)
-    verdict = judge(reading, RECEIVED_AT, data_server.rules(timedelta(hours=1), None))
-    point = Point(id=delivery_id, reading=reading, verdict=verdict, received_at=RECEIVED_AT)
-    return Delivery(id=delivery_id, source=data_server.SOURCE, received_at=RECEIVED_AT, points=(point,))
+    return DATA_SERVER.receive([body], delivery_id=delivery_id, received_at=RECEIVED_AT)
 
 
 def without_raw(point: Point) -> Point:

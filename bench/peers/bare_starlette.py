@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from datacosmos.server import serving
+from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 
 RAW = CodecOptions[RawBSONDocument](document_class=RawBSONDocument)

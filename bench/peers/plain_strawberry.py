@@ -12,7 +12,7 @@ from strawberry.asgi import GraphQL
 from strawberry.schema.config import StrawberryConfig
 
 from datacosmos.api.graphql.scalars import DATE_TIME
-from datacosmos.server import serving
+from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 
 

@@ -1,33 +1,43 @@
 """Puts the API together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from http import HTTPStatus
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from datacosmos import __version__
-from datacosmos.api.access import Gate
-from datacosmos.api.graphql.http import PATH, Endpoint, graphql_routes
+from datacosmos.api.graphql.documented import ANSWER
+from datacosmos.api.graphql.http import PATH, Endpoint, Refused, graphql_routes, refuse
 from datacosmos.api.intake import Intake
+from datacosmos.api.lists.exports import Exports
 from datacosmos.api.media import HTML, JSON, negotiate
+from datacosmos.api.rest.discards import discards_routes
 from datacosmos.api.rest.locations import locations_routes
 from datacosmos.api.rest.named import named_routes
 from datacosmos.api.rest.points import points_routes
-from datacosmos.api.rest.pushes import Door
-from datacosmos.api.rest.sensors import sensors_routes
+from datacosmos.api.rest.pushes import Pushes
+from datacosmos.api.rest.readings import readings_routes
 from datacosmos.api.rest.series import series_routes
+from datacosmos.auth.issuers import Issuer
+from datacosmos.auth.permissions import AccessControl
 from datacosmos.calculation.client import Calculation
+from datacosmos.http.guard import Guard, Policy
+from datacosmos.http.head import Head
 from datacosmos.http.health import HealthCheck, Refresh, health_routes
 from datacosmos.http.middleware import REQUEST_ID, Requests
-from datacosmos.http.problems import handle_problems
+from datacosmos.http.packing import Packed
+from datacosmos.http.parameters import StrictRoute
+from datacosmos.http.problems import handle_problems, name_schemas, problem
 from datacosmos.http.shortcut import Shortcut
 from datacosmos.settings import Settings
+from datacosmos.sources.registry import configured
 from datacosmos.store.stores import Stores
 
 ABOUT = "Accepted points of the public series are open to anyone; other series, discards and locations need a token."
@@ -42,34 +52,62 @@ def create_app(
     stores: Stores,
     calculation: Calculation,
     intake: Intake,
-    secret: str,
+    issuers: Sequence[Issuer],
     health: Mapping[str, HealthCheck],
     refresh: Sequence[Refresh] = (),
 ) -> ASGIApp:
-    """The whole API. `health` names the parts to ask after; `refresh` updates gauges before a scrape."""
-    gate = Gate(secret, frozenset(settings.public_series))
-    door = Door.of(settings, gate)
-    app = FastAPIOffline(title="DataCosmos", version=__version__, description=ABOUT, redoc_url=None, telemetry=UNTRACED)
+    """The whole API. `issuers` make the tokens that are believed; `health` names the parts to ask after; `refresh`
+    updates gauges before a scrape."""
+    access = AccessControl.of(settings, issuers)
+    pushes = Pushes(settings.upload_max_bytes)
+    exports = Exports(settings.exports)
+    graphql = Endpoint(settings, stores, access, intake, calculation)
+    pushed = [(source, source.pushed) for source in configured(settings) if source.pushed]
+    routers = [
+        graphql_routes(graphql),
+        points_routes(stores.points, access, exports),
+        discards_routes(stores.points, access, exports),
+        locations_routes(stores.minutes, access),
+        series_routes(stores.series, calculation, access, pushes, exports),
+        named_routes(stores.series, calculation, access, pushes),
+        *(readings_routes(source, how, access, pushes.parsing, intake.publish) for source, how in pushed),
+        health_routes(health, refresh),
+    ]
+    app = _documented(routers)
+    name_schemas(app, GraphQLAnswer=ANSWER, **{how.record_name: how.record for _, how in pushed})
+    return _guarded(Shortcut(app, PATH, graphql.post, app.exception_handlers), settings)
+
+
+def _documented(routers: Sequence[APIRouter]) -> FastAPI:
+    app = FastAPIOffline(
+        title="DataCosmos",
+        version=__version__,
+        description=ABOUT,
+        redoc_url=None,
+        telemetry=UNTRACED,
+        generate_unique_id_function=_operation_id,
+    )
+    app.router.route_class = StrictRoute
     app.add_api_route("/", _index, include_in_schema=False)
-    graphql = Endpoint(settings, stores, gate, intake)
-    app.include_router(graphql_routes(graphql))
-    app.include_router(points_routes(stores.points, gate))
-    app.include_router(locations_routes(stores.minutes, gate, open_to_all=settings.open_ingest))
-    app.include_router(series_routes(stores.series, calculation, door))
-    app.include_router(named_routes(stores.series, calculation, door))
-    app.include_router(sensors_routes(settings, replace(door, max_bytes=settings.sensors_max_bytes), intake.publish))
-    app.include_router(health_routes(health, refresh))
+    for router in routers:
+        app.include_router(router)
     handle_problems(app)
+    app.add_middleware(Head)
     app.add_middleware(Requests)
-    whole = Shortcut(app, PATH, graphql.post, app.exception_handlers)
+    return app
+
+
+def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """For no other host than ours, and no page of another site but those that the settings name."""
+    guarded = Guard(Packed(app), Policy(settings.allowed_hosts, settings.cors_origins, settings.host), _refuse)
     if not settings.cors_origins:
-        return whole
+        return guarded
     return CORSMiddleware(
-        whole,
+        guarded,
         allow_origins=settings.cors_origins,
-        allow_methods=["DELETE", "GET", "POST", "PUT"],
-        allow_headers=["Authorization", "Content-Encoding", "Content-Type", REQUEST_ID],
-        expose_headers=["Location", REQUEST_ID],
+        allow_methods=["DELETE", "GET", "HEAD", "POST", "PUT"],
+        allow_headers=["Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", REQUEST_ID],
+        expose_headers=["Accept-Encoding", "Allow", "Location", "Retry-After", "WWW-Authenticate", REQUEST_ID],
     )
 
 
@@ -78,8 +116,21 @@ def create_health_app(*, health: Mapping[str, HealthCheck], refresh: Sequence[Re
     app = FastAPI(title="DataCosmos", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(health_routes(health, refresh))
     handle_problems(app)
+    app.add_middleware(Head)
     app.add_middleware(Requests)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call it, such as list_series or push_sensors."""
+    return "_".join([route.name.strip("_"), *map(str, route.tags)]).replace(" ", "_")
+
+
+def _refuse(scope: Scope, status: int, detail: str) -> Response:
+    """In the form that whoever asks at the path of the scope expects."""
+    if scope["path"] == PATH:
+        return refuse(Refused(status, detail, HTTPStatus(status).name), JSON)
+    return problem(status, detail)
 
 
 async def _index(request: Request) -> Response:

@@ -3,10 +3,25 @@
 import re
 from functools import lru_cache
 
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 HTML = "text/html"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
+VARY = {"Vary": "Accept"}
 WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+
+
+def choose(headers: Headers, offers: tuple[str, ...]) -> str:
+    """The offer that the client would rather have. Raises HTTPException, 406, where it takes none of them."""
+    chosen = negotiate(",".join(headers.getlist("accept")), offers)
+    if chosen is None:
+        raise HTTPException(406, f"This is served as {', '.join(offers)}; name one of them in Accept.", VARY)
+    return chosen
 
 
 @lru_cache(64)

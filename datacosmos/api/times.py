@@ -1,18 +1,24 @@
-"""Times as clients write and read them: ISO 8601 with an offset in, or epoch seconds for series; UTC with Z out."""
+"""Times as clients write and read them: by `domain.instants` in, or epoch seconds for series; UTC with Z out."""
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 from fastapi import Query
+from pydantic.json_schema import SkipJsonSchema
 
 from datacosmos.domain.instants import parse_time
-from datacosmos.domain.series import EARLIEST, EXACT, LATEST, SECOND, from_datetime
+from datacosmos.domain.series import from_datetime, parse_seconds
 from datacosmos.errors import InvalidRange
 from datacosmos.http.problems import InvalidParameters
-from datacosmos.store.ranges import Window
+from datacosmos.store.mongo.ranges import Window
 
+T = TypeVar("T")
+RULE = (
+    "ISO 8601 with an offset or Z; seconds may be left out, a fraction has 1 to 9 digits and is cut to the microsecond"
+)
+"""What the documentation says of a time."""
 SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -22,9 +28,10 @@ def format_time(time: datetime) -> str:
 
 def make_window(start: datetime | None, end: datetime | None) -> Window:
     """Raises InvalidRange when start is after end."""
-    if start is not None and end is not None and start > end:
-        raise InvalidRange(f"start ({format_time(start)}) is after end ({format_time(end)})")
-    return Window(start, end)
+    window = Window(start, end)
+    if window.start is not None and window.end is not None and window.start > window.end:
+        raise InvalidRange(f"start ({format_time(window.start)}) is after end ({format_time(window.end)})")
+    return window
 
 
 class Span(NamedTuple):
@@ -34,28 +41,37 @@ class Span(NamedTuple):
     end: int | None
 
 
+# A text that may be left out. Neither null nor an empty default is documented: generated clients would send them.
+Given = str | SkipJsonSchema[None]
 EDGE = Query(
-    description="Epoch seconds, or ISO 8601 with an offset or Z (a + is written %2B); inclusive; none: open.",
+    min_length=1,
+    description=f"Epoch seconds, or {RULE} (a + is written %2B); inclusive; none: open.",
     examples=["1711644934.5", "2024-03-28T16:55:34Z"],
 )
 
 
 async def read_span(
-    start: Annotated[str, EDGE, Query(alias="from")] = "", end: Annotated[str, EDGE, Query(alias="to")] = ""
+    start: Annotated[Given, EDGE, Query(alias="from")] = None, end: Annotated[Given, EDGE, Query(alias="to")] = None
 ) -> Span:
     """Raises InvalidParameters with every fault, and InvalidRange when `to` is before `from`."""
-    span: dict[str, int | None] = {}
+    first, last = read_each(parse_microseconds, {"from": start, "to": end})
+    if first is not None and last is not None and last < first:
+        raise InvalidRange(f"to ({end}) is before from ({start})")
+    return Span(first, last)
+
+
+def read_each(parse: Callable[[str], T], texts: Mapping[str, str | None]) -> list[T | None]:
+    """What each parameter holds, None where it is left out. Raises InvalidParameters with every fault."""
+    read: list[T | None] = []
     faults: dict[str, str] = {}
-    for name, text in (("from", start), ("to", end)):
+    for name, text in texts.items():
         try:
-            span[name] = parse_microseconds(text) if text else None
+            read.append(parse(text) if text else None)
         except ValueError as error:
             faults[name] = str(error)
     if faults:
         raise InvalidParameters(faults)
-    if span["from"] is not None and span["to"] is not None and span["to"] < span["from"]:
-        raise InvalidRange(f"to ({end}) is before from ({start})")
-    return Span(span["from"], span["to"])
+    return read
 
 
 def parse_microseconds(text: str) -> int:
@@ -65,8 +81,7 @@ def parse_microseconds(text: str) -> int:
             return from_datetime(parse_time(text))
         except ValueError as error:
             raise ValueError(f"{error}; nor is it epoch seconds") from None
-    microseconds = float(text) * SECOND
-    exact = microseconds if abs(microseconds) <= EXACT else Decimal(text) * SECOND
-    if not EARLIEST <= exact <= LATEST:
-        raise ValueError(f"{text[:40]!r} lies outside the years 1 to 9999")
-    return round(exact)
+    try:
+        return parse_seconds(text)
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} lies outside the years 1 to 9999") from None

@@ -1,6 +1,6 @@
 """The Calculation service as an application: its routes are for the API, and anyone may ask after its health."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import orjson
@@ -11,15 +11,17 @@ from pydantic import Field
 from starlette.responses import Response
 
 from datacosmos import __version__
+from datacosmos.auth.bearer import authenticate
+from datacosmos.auth.issuers import Issuer, Role
 from datacosmos.calculation.answers import Average, Forecast
 from datacosmos.calculation.calculator import Calculator, Key
 from datacosmos.calculation.forecast import Question
 from datacosmos.domain.metrics import Metrics
-from datacosmos.errors import Forbidden, InvalidRange, TokenError, Unauthenticated
+from datacosmos.errors import Forbidden, InvalidRange
+from datacosmos.http.head import Head
 from datacosmos.http.health import HealthCheck, health_routes
 from datacosmos.http.middleware import Requests
 from datacosmos.http.problems import InvalidParameters, described, handle_problems
-from datacosmos.tokens import Role, read_token
 
 ABOUT = "Averages, sums, metrics and forecasts of stored series. Only the API asks, with a token of the role service."
 BEARER = HTTPBearer(auto_error=False, description="A token of the role service.")
@@ -32,19 +34,24 @@ Level = Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)]
 Range = tuple[int | None, int | None]
 
 
-def create_calculation_app(calculator: Calculator, *, secret: str, health: Mapping[str, HealthCheck]) -> FastAPI:
-    """`health` names the parts to ask after."""
+def create_calculation_app(
+    calculator: Calculator, *, issuers: Sequence[Issuer], health: Mapping[str, HealthCheck]
+) -> FastAPI:
+    """`issuers` make the tokens that are believed; `health` names the parts to ask after."""
     app = FastAPIOffline(title="DataCosmos Calculation", version=__version__, description=ABOUT, redoc_url=None)
-    app.include_router(calculation_routes(calculator, secret))
+    app.include_router(calculation_routes(calculator, issuers))
     app.include_router(health_routes(health))
     handle_problems(app)
+    app.add_middleware(Head)
     app.add_middleware(Requests)
     return app
 
 
-def calculation_routes(calculator: Calculator, secret: str) -> APIRouter:
+def calculation_routes(calculator: Calculator, issuers: Sequence[Issuer]) -> APIRouter:
     async def require_service(request: Request) -> None:
-        _require_service(request, secret)
+        caller = authenticate(request.headers.get("authorization", ""), issuers)
+        if caller.role is not Role.SERVICE:
+            raise Forbidden("this needs a token of the role service: ask the API instead")
 
     router = APIRouter(
         prefix="/calculations",
@@ -73,18 +80,6 @@ def calculation_routes(calculator: Calculator, secret: str) -> APIRouter:
         return _answer(await calculator.forecast(key, Question(horizon, tuple(sorted(set(level))), season_length)))
 
     return router
-
-
-def _require_service(request: Request, secret: str) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("this needs a bearer token of the role service")
-    try:
-        caller = read_token(secret, token.strip())
-    except TokenError as error:
-        raise Unauthenticated(str(error)) from None
-    if caller.role is not Role.SERVICE:
-        raise Forbidden("this needs a token of the role service: ask the API instead")
 
 
 async def _key(

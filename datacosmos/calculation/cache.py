@@ -16,7 +16,7 @@ class Cache(Generic[T]):
         self._answers: OrderedDict[Hashable, asyncio.Task[T]] = OrderedDict()
 
     async def get(self, key: Hashable, calculate: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer kept under the key, or else the one that is now calculated, whoever of those who wait goes."""
+        """The answer kept under the key, or else one that is calculated, whichever of its callers is cancelled."""
         task = self._answers.get(key)
         if task is None:
             task = self._answers[key] = asyncio.create_task(calculate())

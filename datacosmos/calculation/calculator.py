@@ -1,25 +1,26 @@
 """What is calculated of one stored series: read from the store, then worked out where nobody has to wait for it."""
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-import numpy as np
-
+from datacosmos.bounds import Bound
 from datacosmos.calculation.answers import Average, Forecast
 from datacosmos.calculation.cache import Cache
 from datacosmos.calculation.forecast import Question, forecast
 from datacosmos.calculation.pool import Pool
 from datacosmos.domain import metrics
-from datacosmos.domain.metrics import Floats, Metrics
-from datacosmos.errors import CannotForecast, UnknownSeries
-from datacosmos.store.roots import Snapshot
-from datacosmos.store.series import SeriesStore
+from datacosmos.domain.metrics import Metrics
+from datacosmos.errors import CannotForecast, TooManyPoints, UnknownSeries
+from datacosmos.store.series.roots import Snapshot
+from datacosmos.store.series.series import SeriesStore
+from datacosmos.threads import Threads
 
-FORECASTS_KEPT = 512
-# Full metrics hold every value of their range in memory, several times over: so only a few long series at once.
-LONG = 1_000_000
-LONG_AT_ONCE = 2
+FORECASTS_KEPT = METRICS_KEPT = 512
+THREADS, WAITING = 2, 100
+ENOUGH = 0.9  # of the time that an answer may take: turns that have not come by then come too late
+FAR = 5  # times the points at once are more than could be read in that time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Key:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Calculator:
-    """Every method raises UnknownSeries, SeriesGone where one is deleted meanwhile, and StoreUnavailable.
+    """Every method raises UnknownSeries, SeriesGone where one is deleted meanwhile, and Unavailable.
 
     A range is in microseconds since the epoch, both ends inclusive, each open where None.
     """
@@ -41,21 +42,50 @@ class Calculator:
     store: SeriesStore
     pool: Pool
     max_points: int
+    most_at_once: int = 4_000_000
+    timeout: timedelta = timedelta(seconds=5)
     _forecasts: Cache[Forecast] = field(default_factory=lambda: Cache[Forecast](FORECASTS_KEPT), init=False)
-    _long: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LONG_AT_ONCE), init=False)
+    _metrics: Cache[Metrics] = field(default_factory=lambda: Cache[Metrics](METRICS_KEPT), init=False)
+    _points: Bound = field(init=False)
+    _threads: Threads = field(init=False)
+
+    def __post_init__(self) -> None:
+        patience = self.timeout * ENOUGH
+        self._points = Bound(
+            "calculation", self.most_at_once, "points to calculate with", waiting=WAITING, patience=patience
+        )
+        self._threads = Threads("measuring", THREADS, "calculations", waiting=WAITING, patience=patience)
 
     async def average(self, key: Key, start: int | None, end: int | None) -> Average:
-        """From the chunks' summaries: as quick for a long range as for a short one."""
+        """From the chunks' summaries: as quick for a long range as for a short one.
+
+        From every value where a part's sum is beyond a double, as that of the whole may not be.
+        """
         snapshot = await self._find(key)
         summary = metrics.summary(await self.store.summaries(snapshot, start, end))
+        if summary.sum is None:
+            with suppress(TooManyPoints):
+                measured = await self.metrics(key, start, end)
+                return Average(measured.count, measured.mean, measured.sum)
         return Average(summary.n, summary.mean, summary.sum)
 
     async def metrics(self, key: Key, start: int | None, end: int | None) -> Metrics:
-        """From every value, as the percentiles need them all."""
+        """From every value, as the percentiles need them all; once for all callers. Raises TooManyPoints."""
         snapshot = await self._find(key)
-        async with self._long if snapshot.count > LONG else nullcontext():
-            parts = [samples.v async for samples in self.store.chunks(snapshot, start, end)]
-            return await asyncio.to_thread(_measure, parts)
+        points = snapshot.most_points(start, end)
+        if points > FAR * self.most_at_once:
+            raise TooManyPoints(
+                f"the range holds about {points} points, more than the {FAR * self.most_at_once} that metrics are "
+                "calculated of: ask for a shorter one"
+            )
+
+        async def calculate() -> Metrics:
+            deadline = asyncio.get_running_loop().time() + (self.timeout * ENOUGH).total_seconds()
+            async with self._points.turn(points):
+                values = await self.store.values(snapshot, start, end)
+                return await self._threads.run_by(deadline, metrics.measure, values, overwrite=True)
+
+        return await self._metrics.get((snapshot.id, snapshot.version, start, end), calculate)
 
     async def forecast(self, key: Key, question: Question) -> Forecast:
         """Of the newest points. Raises CannotForecast."""
@@ -80,7 +110,3 @@ class Calculator:
         if found is None:
             raise UnknownSeries("there is no such series")
         return found
-
-
-def _measure(parts: list[Floats]) -> Metrics:
-    return metrics.measure(np.concatenate(parts) if parts else np.empty(0))

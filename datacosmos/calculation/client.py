@@ -12,18 +12,21 @@ import httpx
 import msgspec
 import structlog
 
+from datacosmos.auth.issuers import Role, SharedSecret
 from datacosmos.calculation.answers import Average, Forecast
+from datacosmos.calculation.replicas import Replicas
 from datacosmos.domain.metrics import Metrics
 from datacosmos.errors import CalculationUnavailable, CannotForecast, DatacosmosError, QueryError, UnknownSeries
-from datacosmos.tokens import Role, issue_token
+from datacosmos.rounds import Rounds
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
-CONNECT_PATIENCE, PING_PATIENCE = 1.0, 0.5  # seconds
+CONNECT_PATIENCE, PING_PATIENCE = 1.0, 0.8  # seconds; a ping may have to ask a second replica
 TOKEN_LIFETIME = timedelta(seconds=60)
 # Below the server's five seconds, so that it never closes a connection just as we send on it.
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=2.0)
+LATER = "; try again later"  # which the API says itself
 ERRORS: dict[int, type[DatacosmosError]] = {400: QueryError, 404: UnknownSeries, 422: CannotForecast}
 Parameters = dict[str, str | int | float | Sequence[float]]
 
@@ -50,12 +53,14 @@ class _Problem(msgspec.Struct):
 class Calculation:
     """Asks the service, with a token of our own and the id of the request that is being answered.
 
+    Questions that are equal are asked one after the other, each for all who ask it meanwhile.
     Ranges are in microseconds since the epoch, both ends inclusive, each open where None. Every method raises
     UnknownSeries, QueryError where start is after end, and CalculationUnavailable.
     """
 
-    def __init__(self, client: httpx.AsyncClient, secret: str) -> None:
-        self._client, self._secret = client, secret
+    def __init__(self, client: httpx.AsyncClient, issuer: SharedSecret) -> None:
+        self._client, self._issuer = client, issuer
+        self._rounds = Rounds[httpx.Response]()
 
     async def average(self, series: ById | ByName, start: int | None = None, end: int | None = None) -> Average:
         return await self._get("average", series, Average, start=start, end=end)
@@ -78,10 +83,14 @@ class Calculation:
     ) -> T:
         key = {"id": series.id} if isinstance(series, ById) else {"owner": series.owner, "name": series.name}
         given: Parameters = {name: value for name, value in (key | parameters).items() if value is not None}
-        now = datetime.now(UTC)
-        token = issue_token(self._secret, role=Role.SERVICE, subject="api", lifetime=TOKEN_LIFETIME, now=now)
-        response = await self._send(f"/calculations/{what}", given, {"Authorization": f"Bearer {token}"})
+        question = what, msgspec.json.encode(given)
+        response = await self._rounds.get(question, lambda: self._ask(f"/calculations/{what}", given))
         return msgspec.json.decode(response.content, type=answer)
+
+    async def _ask(self, path: str, given: Parameters) -> httpx.Response:
+        now = datetime.now(UTC)
+        token = self._issuer.issue(role=Role.SERVICE, subject="api", lifetime=TOKEN_LIFETIME, now=now)
+        return await self._send(path, given, {"Authorization": f"Bearer {token}"})
 
     async def _send(
         self, path: str, parameters: Parameters, headers: dict[str, str], timeout: float | None = None
@@ -95,7 +104,7 @@ class Calculation:
         except (httpx.TimeoutException, TimeoutError):
             raise CalculationUnavailable("the Calculation service did not answer in time") from None
         except httpx.TransportError as error:
-            raise CalculationUnavailable(f"the Calculation service can't be reached: {type(error).__name__}") from error
+            raise CalculationUnavailable("the Calculation service can't be reached, or broke off its answer") from error
         if response.status_code != HTTPStatus.OK:
             raise _error(response)
         return response
@@ -104,7 +113,9 @@ class Calculation:
 def _error(response: httpx.Response) -> DatacosmosError:
     status = response.status_code
     if status in ERRORS:
-        return ERRORS[status](msgspec.json.decode(response.content, type=_Problem).detail)
+        return ERRORS[status](_detail(response))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return CalculationUnavailable(f"the Calculation service answered {status}: {_detail(response)}")
     log.warning("the Calculation service failed", status=status, answer=response.text[:500])
     if status in {401, 403}:
         return CalculationUnavailable(
@@ -113,11 +124,22 @@ def _error(response: httpx.Response) -> DatacosmosError:
     return CalculationUnavailable(f"the Calculation service answered {status}")
 
 
+def _detail(response: httpx.Response) -> str:
+    try:
+        return msgspec.json.decode(response.content, type=_Problem).detail.removesuffix(LATER)
+    except msgspec.DecodeError:  # a proxy's
+        return "it gives no reason"
+
+
 @asynccontextmanager
-async def connect(url: str, *, secret: str, timeout: timedelta) -> AsyncGenerator[Calculation]:
-    """Pooled connections to the service; nothing is sent before it is asked. Only a failed connect is tried again."""
+async def connect(url: str, *, issuer: SharedSecret, timeout: timedelta) -> AsyncGenerator[Calculation]:
+    """Pooled connections to the service; nothing is sent before it is asked.
+
+    Where its name has several addresses, another is asked when one fails or hangs; else only a failed connect is tried
+    again.
+    """
     seconds = timeout.total_seconds()
     patience = httpx.Timeout(seconds, connect=min(seconds, CONNECT_PATIENCE))
-    transport = httpx.AsyncHTTPTransport(retries=1, limits=LIMITS)
+    transport = Replicas(*(httpx.AsyncHTTPTransport(retries=1, limits=LIMITS) for _ in range(2)))
     async with httpx.AsyncClient(base_url=url, transport=transport, timeout=patience, trust_env=False) as client:
-        yield Calculation(client, secret)
+        yield Calculation(client, issuer)

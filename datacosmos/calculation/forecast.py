@@ -50,6 +50,8 @@ def forecast(samples: Samples, question: Question) -> Forecast:
         times = series.evenly_sampled(int(samples.t[-1]), step, np.empty(question.horizon + 1)).t[1:]
     except OverflowError:
         raise CannotForecast("the forecast reaches beyond the year 9999: ask for a shorter horizon") from None
+    if not series.floats_tell(times):
+        raise CannotForecast("from the year 2242 on, only points at whole seconds are forecast")
     points = [
         Foreseen(t, v, [Interval(level, *span) for level, span in zip(question.levels, at, strict=True)])
         for t, v, at in zip(series.to_seconds(times), mean.tolist(), spans.tolist(), strict=True)

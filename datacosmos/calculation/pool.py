@@ -6,19 +6,17 @@ What NumPy calculates, it does without holding up other threads, so for that a t
 import asyncio
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
-from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
 import structlog
 
 from datacosmos.calculation.forecast import warm_up
 from datacosmos.errors import CalculationUnavailable
+from datacosmos.threads import begin_beside
 
 log = structlog.stdlib.get_logger(__name__)
 P = ParamSpec("P")
@@ -26,7 +24,7 @@ T = TypeVar("T")
 
 # Imported once, by the process that the others are forked from: so one that died is replaced within milliseconds.
 PRELOADED = ["statsforecast.models", "datacosmos.calculation.forecast"]
-# Calculations under way for each process: more would only be answered after those who asked have given up.
+# Calculations under way for each process: more would only be answered after their callers have given up.
 MOST_UNDER_WAY = 32
 # What a process that died, or can't be started, shows as.
 BROKEN = (BrokenProcessPool, EOFError, OSError)
@@ -58,13 +56,13 @@ class Pool:
             raise CalculationUnavailable("too many calculations are under way")
         self._under_way += 1
         try:
-            return await self._insistently(calculate, *args, **kwargs)
+            return await self._run_again_once(calculate, *args, **kwargs)
         except BROKEN:
             raise CalculationUnavailable("the process that calculated this died, twice") from None
         finally:
             self._under_way -= 1
 
-    async def _insistently(self, calculate: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _run_again_once(self, calculate: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         opening = self._opening
         try:
             return await self._submitted(calculate, *args, **kwargs)
@@ -110,17 +108,8 @@ def _warm_executor(processes: int) -> ProcessPoolExecutor:
 
 def _begin() -> None:
     """What each process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the Ctrl-C in a terminal is for the one that will stop us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_beside()
     warm_up()
-
-
-def _end_with_parent() -> None:
-    """Also when it is killed, as then nobody would tell us to stop."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 @asynccontextmanager

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+Records = list[dict[str, Any]]
+"""Rows as they are kept, some fields of each by the names of the store; their times are in UTC without saying so."""
 
 
 class NoColumns(Exception):
@@ -30,8 +33,10 @@ class Columns:
         """Time and value of each point."""
         return zip((to_datetime(time) for time in self.time.tolist()), self.value.tolist(), strict=True)
 
-    def __getitem__(self, part: slice) -> "Columns":
-        return Columns(self.time[part], self.value[part], None if self.id is None else self.id[part])
+    def __getitem__(self, part: slice | NDArray[np.bool_]) -> "Columns":
+        """Each column of it in one piece, as encoders need them, also where it is the other way round."""
+        time, value = np.ascontiguousarray(self.time[part]), np.ascontiguousarray(self.value[part])
+        return Columns(time, value, None if self.id is None else np.ascontiguousarray(self.id[part]))
 
 
 def to_datetime(milliseconds: int) -> datetime:

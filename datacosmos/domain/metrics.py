@@ -4,13 +4,17 @@ A statistic beyond the range of a double (the sum of values near 1.7e308, say) i
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+ZERO = Fraction()
+BLOCK = 1 << 16  # values: 512 KiB
 
 # `rest` is what rounding took from `sum`, and `lag` what it took from `mean`: with them each has about twice a double's
 # digits. `m2` is the sum of the squares of the deviations from the mean.
@@ -51,23 +55,25 @@ class Metrics:
     crest_factor: float | None
 
 
-def measure(v: Floats) -> Metrics:
-    """Every metric of `v`, shape (n,), finite values in any order."""
+def measure(v: Floats, *, overwrite: bool = False) -> Metrics:
+    """Every metric of `v`, shape (n,), finite values in any order, which may be changed where it is overwritten."""
     if not len(v):
         return Metrics(0, None, None, None, 0, *[None] * 7)
-    peak = float(np.abs(v).max())
+    least, most = float(v.min()), float(v.max())
+    peak = max(most, -least)
     exponent = math.frexp(peak)[1]
     # Scaled by a power of two, which costs no digit, where a square would leave the range of a double.
     shift = exponent if abs(exponent) > 400 else 0
     scaled = np.ldexp(v, -shift) if shift else v
-    high, low = exact_sums(scaled[np.newaxis])
-    total = float((high + low)[0])
-    mean = total / len(v)
-    deviations = scaled - mean
-    variance = float(np.mean(np.square(deviations))) - float(np.mean(deviations)) ** 2
-    rms = math.sqrt(float(np.mean(np.square(scaled))))
-    # Of the unscaled, as small values beside a huge one would vanish; but their distance must be a double.
-    p05, median, p95 = np.quantile(v if exponent < 1024 else scaled, [0.05, 0.5, 0.95]).tolist()
+    # Small values beside a huge one would vanish where they are scaled: each is scaled only where it must be.
+    whole = _sum(v)[0]
+    total, mean = _in_range(whole), (_sum(scaled)[0] if shift else whole) / len(v)
+    lag, variance = _moments(scaled, mean)
+    rms = math.sqrt(_moments(scaled, 0.0)[1])
+    room = 2 if exponent == 1024 else 0  # for the distance between two values
+    ordered = np.ldexp(v, -room) if room else v if overwrite else v.copy()
+    ordered.sort()  # twice as fast as to part them at six places
+    p05, median, p95 = np.quantile(ordered, [0.05, 0.5, 0.95], overwrite_input=True).tolist()
 
     def back(statistic: float, by: int = shift) -> float | None:
         with np.errstate(over="ignore"):
@@ -75,16 +81,16 @@ def measure(v: Floats) -> Metrics:
 
     return Metrics(
         count=len(v),
-        min=float(v.min()),
-        max=float(v.max()),
-        mean=back(mean),
-        sum=back(total),
-        std=back(math.sqrt(max(variance, 0.0))),
-        median=back(median, shift if exponent >= 1024 else 0),
-        p05=back(p05, shift if exponent >= 1024 else 0),
-        p95=back(p95, shift if exponent >= 1024 else 0),
+        min=least,
+        max=most,
+        mean=back(mean) if total is None else total / len(v),
+        sum=total,
+        std=back(math.sqrt(max(variance - lag**2, 0.0))),
+        median=back(median, room),
+        p05=back(p05, room),
+        p95=back(p95, room),
         rms=back(rms),
-        peak_to_peak=back(float(scaled.max() - scaled.min())),
+        peak_to_peak=back(math.ldexp(most, -shift) - math.ldexp(least, -shift)),
         crest_factor=math.ldexp(peak, -shift) / rms if peak else None,
     )
 
@@ -104,6 +110,8 @@ def _summarise_rows(rows: Floats) -> NDArray[np.void]:
     records = np.zeros(len(rows), SUMMARY)
     with np.errstate(over="ignore", invalid="ignore"):
         total, rest = exact_sums(rows)
+        for far in np.flatnonzero(~np.isfinite(total)):
+            total[far], rest[far] = _rounded(_exact(rows[far]))
         mean = (total + rest) / n
         # Divided first where the sum is beyond a double: the mean never is, once it is rounded to lie among the values.
         beyond = ~np.isfinite(total)
@@ -142,6 +150,52 @@ def exact_sums(rows: Floats) -> tuple[Floats, Floats]:
     return high[:, 0], low[:, 0]
 
 
+def _sum(v: Floats) -> tuple[float, float]:
+    """The sum and what its rounding took; infinite only where the sum itself is beyond a double."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [float(part[0]) for block in _blocks(v) for part in exact_sums(block[np.newaxis])]
+    if all(map(math.isfinite, parts)):
+        return exact_sum(parts)
+    return _rounded(sum(map(_exact, _blocks(v)), ZERO))
+
+
+def _moments(v: Floats, centre: float) -> tuple[float, float]:
+    """The means of the deviations and of their squares."""
+    sums, squares = list[float](), list[float]()
+    for block in _blocks(v):
+        deviations = block - centre
+        sums.append(float(deviations.sum()))
+        squares.append(float(np.square(deviations).sum()))
+    return math.fsum(sums) / len(v), math.fsum(squares) / len(v)
+
+
+def _blocks(v: Floats) -> Iterator[Floats]:
+    """Parts of an array, so that what is calculated in between takes little memory, and none for long."""
+    return (v[start : start + BLOCK] for start in range(0, len(v), BLOCK))
+
+
+def _exact(v: Floats) -> Fraction:
+    """The sum as it is, of values of any size: whole numbers are summed, exponent by exponent."""
+    mantissas, exponents = np.frexp(v)
+    order = np.argsort(exponents, kind="stable")
+    whole = np.ldexp(mantissas[order], 53).astype(np.int64)
+    found, starts = np.unique(exponents[order], return_index=True)
+    # In halves, of which billions fit into 64 bits.
+    halves = [np.add.reduceat(part, starts).tolist() for part in (whole >> 32, whole & 0xFFFFFFFF)]
+    sums = ((high << 32) + low for high, low in zip(*halves, strict=True))
+    return sum(
+        (each * Fraction(2) ** (exponent - 53) for each, exponent in zip(sums, found.tolist(), strict=True)), ZERO
+    )
+
+
+def _rounded(exact: Fraction) -> tuple[float, float]:
+    try:
+        total = float(exact)
+    except OverflowError:
+        return math.inf, 0.0
+    return total, float(exact - Fraction(total))
+
+
 def merge(parts: NDArray[np.void]) -> NDArray[np.void]:
     """One summary of all the parts: a SUMMARY record, shape (1,).
 
@@ -152,7 +206,7 @@ def merge(parts: NDArray[np.void]) -> NDArray[np.void]:
     if not (n := int(parts["n"].sum())):
         return merged
     with np.errstate(over="ignore", invalid="ignore"):
-        total, rest = _exact_sum([*parts["sum"].tolist(), *parts["rest"].tolist()])
+        total, rest = exact_sum([*parts["sum"].tolist(), *parts["rest"].tolist()])
         share = parts["n"] / n
         mean = (total + rest) / n
         if not math.isfinite(total):
@@ -165,7 +219,7 @@ def merge(parts: NDArray[np.void]) -> NDArray[np.void]:
 
 
 def summary(parts: NDArray[np.void]) -> Summary:
-    """What the parts say together."""
+    """What the parts say together. The sum is None also where only that of a part is beyond a double."""
     whole: Any = merge(parts)[0]
     n = int(whole["n"])
     if not n:
@@ -180,13 +234,15 @@ def summary(parts: NDArray[np.void]) -> Summary:
     )
 
 
-def _exact_sum(numbers: list[float]) -> tuple[float, float]:
-    """The correctly rounded sum and what its rounding took; infinite where it is beyond a double."""
+def exact_sum(numbers: list[float]) -> tuple[float, float]:
+    """The correctly rounded sum and what its rounding took; infinite where it, or one of them, is beyond a double."""
+    if not all(map(math.isfinite, numbers)):
+        return math.inf, 0.0
     try:
         total = math.fsum(numbers)
         return total, math.fsum([*numbers, -total])
-    except (OverflowError, ValueError):
-        return math.inf, 0.0
+    except OverflowError:  # of a sum of some of them
+        return _rounded(sum(map(Fraction, numbers), ZERO))
 
 
 def _in_range(number: float) -> float | None:

@@ -13,10 +13,11 @@ from enum import StrEnum
 # Locations that a minute as sent may hold: what bounds its document, and the search for a duplicate in it.
 CAPACITY = 6_000
 DIGITS, ZERO = Context(prec=34), Decimal(0)
+HALF_TURN = 180  # degrees
 
 
 class Folded(StrEnum):
-    """What became of a location: counted, counted as a duplicate of an earlier one, or turned away."""
+    """What became of a location: counted, counted as a duplicate of an earlier one, or refused."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -56,11 +57,17 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """What the locations of a minute add up to; `speeds` counts those whose speed was known."""
+    """What the locations of a minute add up to; `speeds` counts those whose speed was known.
+
+    `west` counts those of a negative longitude, and `west_long` is the sum of these; minutes of earlier versions don't
+    have them, and both are 0.
+    """
 
     count: int
     lat: Decimal
     long: Decimal
+    west: int
+    west_long: Decimal
     accuracy: Decimal
     speed: Decimal
     speeds: int
@@ -133,6 +140,8 @@ def sums_of(*locations: Location) -> Sums:
         count=len(locations),
         lat=_sum(location.lat for location in locations),
         long=_sum(location.long for location in locations),
+        west=sum(location.long < 0 for location in locations),
+        west_long=_sum(location.long for location in locations if location.long < 0),
         accuracy=_sum(location.accuracy for location in locations),
         speed=_sum(location.speed or 0.0 for location in locations),
         speeds=sum(location.speed is not None for location in locations),
@@ -143,13 +152,26 @@ def average(minute: datetime, sums: Sums, duplicates: int) -> Minute:
     """Each average is the float nearest to the exact one."""
     return Minute(
         minute=minute,
-        lat=float(sums.lat / sums.count),
-        long=float(sums.long / sums.count),
-        accuracy=float(sums.accuracy / sums.count),
-        speed=float(sums.speed / sums.speeds) if sums.speeds else None,
+        lat=mean(sums.lat, sums.count),
+        long=mean_long(sums.long, sums.count, sums.west_long, sums.west),
+        accuracy=mean(sums.accuracy, sums.count),
+        speed=mean(sums.speed, sums.speeds) if sums.speeds else None,
         count=sums.count,
         duplicates=duplicates,
     )
+
+
+def mean(total: Decimal, count: int) -> float:
+    return float(total / count)
+
+
+def mean_long(total: Decimal, count: int, west_total: Decimal, west: int) -> float:
+    """The average longitude, across 180 degrees where that is the shorter way between the east and the west."""
+    east = count - west
+    if west and east and (total - west_total) / east - west_total / west > HALF_TURN:
+        onward = (total + 2 * HALF_TURN * west) / count
+        return float(onward - 2 * HALF_TURN if onward > HALF_TURN else onward)
+    return mean(total, count)
 
 
 def _sum(numbers: Iterable[float]) -> Decimal:

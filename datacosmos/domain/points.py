@@ -86,7 +86,7 @@ class Delivery:
 
     @property
     def needs_receipt(self) -> bool:
-        """A delivery of one point under the delivery's own id is told by that point; any other leaves a receipt."""
+        """A single point under the delivery's own id accounts for it; any other delivery leaves a receipt."""
         return [point.id for point in self.points] != [self.id]
 
 

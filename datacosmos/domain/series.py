@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +15,9 @@ SECOND = 1_000_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a datetime can hold, in microseconds since the epoch.
-EXACT = 1 << 53
-"""Microseconds that a float of seconds tells apart: up to the year 2255."""
+EXACT = SECOND << 33
+"""Up to here, the year 2242, a float of seconds tells microseconds apart; whole seconds it tells everywhere."""
+FAR = 1 << 62
 EARLIEST, LATEST = (
     (edge - EPOCH) // timedelta(microseconds=1)
     for edge in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -124,16 +126,39 @@ def sampling_interval(t: NDArray[np.int64], tolerance: float = 0.01) -> float | 
 
 def from_seconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
     """Epoch seconds rounded to the microsecond; raises OverflowError where a datetime could not hold one."""
-    # Clipped, still out of bounds, so that nothing overflows and the cast can't wrap.
-    microseconds = np.rint(np.clip(seconds, -1e12, 1e12) * SECOND).astype(np.int64)
-    if not ((microseconds >= EARLIEST) & (microseconds <= LATEST)).all():
+    with np.errstate(over="ignore"):
+        rounded = np.rint(seconds * SECOND)
+    if len(seconds) and not np.abs(rounded).max() < FAR:  # where a cast would wrap
+        raise OverflowError("a time is far beyond the years 1 to 9999")
+    microseconds = rounded.astype(np.int64)
+    if len(seconds) and not EARLIEST <= microseconds.min() <= microseconds.max() <= LATEST:
         raise OverflowError("a time is beyond the years 1 to 9999")
     return microseconds
+
+
+def parse_seconds(digits: str) -> int:
+    """Epoch seconds rounded to the microsecond, of which none is lost in any year; raises OverflowError beyond all."""
+    microseconds = float(digits) * SECOND
+    # Beyond all years no decimal is tried: its exponent may be one that none can have.
+    exact = Decimal(digits) * SECOND if EXACT < abs(microseconds) < 2 * LATEST else microseconds
+    if not EARLIEST <= exact <= LATEST:
+        raise OverflowError("a time is beyond the years 1 to 9999")
+    return round(exact)
 
 
 def from_datetime(moment: datetime) -> int:
     """Microseconds since the epoch of a datetime that knows its offset."""
     return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(time: int) -> datetime:
+    """The end of the calendar stands for what is beyond it."""
+    return EPOCH + timedelta(microseconds=min(time, LATEST))
+
+
+def floats_tell(t: NDArray[np.int64]) -> bool:
+    """Whether floats of seconds tell these microseconds from their neighbours."""
+    return not len(t) or bool(np.abs(t).max() <= EXACT) or not (t % SECOND).any()
 
 
 def to_seconds(t: NDArray[np.int64]) -> list[int | float]:

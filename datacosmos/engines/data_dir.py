@@ -1,6 +1,6 @@
-"""The data directory: who holds it, and the engines' addresses and secrets in its engines.json.
+"""The data directory: which process holds it, and the engines' addresses and secrets in its engines.json.
 
-lock                    held for as long as an engine, or who started it, lives; names the latter's process id
+lock                    held for as long as an engine, or whoever started it, lives; names the latter's process id
 engines.json            ports and secrets, kept from start to start
 mongodb/  nats/         the data
 mongodb.key  nats.conf  written anew at each start
@@ -33,7 +33,7 @@ def new_secret() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class EngineAccess:
     """Where an engine listens and with which password; `running` is whether the last start wanted this engine."""
 
     port: int = 0
@@ -45,8 +45,8 @@ class Access:
 class Record:
     """What engines.json holds; `key` is what members of MongoDB's replica set know each other by."""
 
-    mongodb: Access = field(default_factory=Access)
-    nats: Access = field(default_factory=Access)
+    mongodb: EngineAccess = field(default_factory=EngineAccess)
+    nats: EngineAccess = field(default_factory=EngineAccess)
     key: str = field(default_factory=new_secret, repr=False)
 
 
@@ -64,7 +64,7 @@ def disk_errors(data_dir: Path) -> Generator[None]:
 
 @asynccontextmanager
 async def held(data_dir: Path, patience: timedelta) -> AsyncGenerator[int]:
-    """The descriptor of the lock; the directory is free again only once it is closed in all who inherited it."""
+    """The descriptor of the lock; the directory is free once each process that inherited it has closed it."""
     with disk_errors(data_dir):
         descriptor = _open_lock(data_dir)
     try:

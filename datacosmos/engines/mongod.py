@@ -6,8 +6,8 @@ from pathlib import Path
 from datacosmos.engines.binaries import find_binary
 from datacosmos.engines.data_dir import Record, write_private
 from datacosmos.engines.processes import Engine
-from datacosmos.store import replica_set
-from datacosmos.store.connection import connect
+from datacosmos.store.mongo import replica_set
+from datacosmos.store.mongo.connection import connect
 
 USER = "datacosmos"
 
@@ -61,3 +61,5 @@ async def _prepare(record: Record) -> None:
     member = f"mongodb://__system:{record.key}@{address}/?directConnection=true&authSource=local"
     async with connect(f"{member}&authMechanism=SCRAM-SHA-256", "admin", timedelta(seconds=5)) as admin:
         await replica_set.prepare(admin, address, USER, access.password)
+    async with connect(mongodb_url(record), "admin", timedelta(seconds=5)) as admin:
+        await replica_set.signs_times(admin)

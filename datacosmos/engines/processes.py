@@ -8,9 +8,10 @@ import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -20,6 +21,7 @@ from datacosmos.engines import launch
 from datacosmos.engines.binaries import missing_library
 from datacosmos.engines.data_dir import private
 from datacosmos.errors import EngineError, StoreUnavailable
+from datacosmos.retries import Backoff, retry
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,7 +32,7 @@ DISK_FULL = re.compile(r'no space left on device|"error":28\b', re.IGNORECASE)
 # From the beginning of the line, as what a stranger says may stand further on.
 WRITE_FAILED = re.compile(r"(\[\d+\] )?\S+ \S+ \[ERR\] JetStream .*: write /")
 CHECKED_EACH = 1.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+RESTARTS = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
 
 
 @dataclass
@@ -114,15 +116,19 @@ class Engine:
         while self._process:
             code = await self._end_of(self._process)
             log.warning("engine ended, starting it again", engine=self.name, exit=_exit(code))
-            for pause in _pauses():
-                await asyncio.sleep(pause)
-                try:
-                    await self.start()
-                    break
-                except EngineError as error:
-                    log.error("engine does not start, trying again", engine=self.name, error=str(error))  # noqa: TRY400
-                    await self.stop()
+            await RESTARTS.pause(0)  # also where it starts each time, and ends at once
+            await retry(self._start_or_stop, RESTARTS, on=EngineError, failed=self._note_failure)
             log.info("engine runs again", engine=self.name)
+
+    async def _start_or_stop(self) -> None:
+        try:
+            await self.start()
+        except EngineError:
+            await self.stop()
+            raise
+
+    def _note_failure(self, error: EngineError, _: int) -> None:
+        log.error("engine does not start, trying again", engine=self.name, error=str(error))
 
     async def _end_of(self, process: Process) -> int:
         """Its exit code, once it has ended, or was stopped because it stores nothing any more."""
@@ -198,14 +204,6 @@ def _readable(line: str) -> str:
 
 def _exit(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def _pauses() -> Generator[float]:
-    """Seconds before each try."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 async def _ends(process: Process) -> bool:

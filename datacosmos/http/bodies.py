@@ -1,7 +1,9 @@
-"""Request bodies, of which no more is ever held than may come."""
+"""Request bodies, of which no more is ever held than may come; a byte-order mark before one is no part of it."""
 
-import asyncio
+import codecs
 import zlib
+from dataclasses import dataclass
+from typing import Self
 
 from starlette.requests import Request
 
@@ -15,6 +17,17 @@ class BodyTooLarge(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is larger than {limit} bytes")
         self.limit = limit
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int]]:
+        """Also from another process it comes whole."""
+        return type(self), (self.limit,)
+
+
+class BodyTooSlow(Exception):
+    """A request's body comes at fewer than `rate` bytes a second."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__(f"the body came too slowly: at least {rate} bytes a second are wanted")
 
 
 class UnknownEncoding(Exception):
@@ -37,18 +50,37 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def read_unpacked(request: Request, limit: int) -> bytes:
-    """A body that may be gzipped, of at most `limit` bytes both before and after it is unpacked.
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body as it was sent, which may be gzipped."""
 
-    Raises UnknownEncoding before anything is read, BodyTooLarge, and BrokenBody.
-    """
+    raw: bytes
+    packed: bool
+
+    @property
+    def declared_size(self) -> int:
+        """Bytes unpacked, as a gzip's end tells: of its last member, and modulo 4 GiB, where it doesn't lie."""
+        return int.from_bytes(self.raw[-4:], "little") if self.packed else len(self.raw)
+
+    def unpack(self, limit: int) -> bytes:
+        """At most `limit` bytes, without the byte-order mark before them. Raises BodyTooLarge and BrokenBody."""
+        body = _unpack(self.raw, limit) if self.packed else self.raw
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
+        return body.removeprefix(codecs.BOM_UTF8)
+
+
+async def read_packed(request: Request, limit: int) -> Body:
+    """Of at most `limit` bytes as it was sent. Raises BodyTooLarge, and UnknownEncoding before anything is read."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("gzip", "x-gzip", "identity", ""):
         raise UnknownEncoding("the body's Content-Encoding must be gzip, or there must be none")
-    body = await read_body(request, limit)
-    if coding in ("identity", ""):
-        return body
-    return await asyncio.to_thread(_unpack, body, limit)
+    return Body(await read_body(request, limit), packed=coding in ("gzip", "x-gzip"))
+
+
+async def read_unpacked(request: Request, limit: int) -> bytes:
+    """The same, of at most `limit` bytes unpacked too: so few that others need not wait. Raises BrokenBody."""
+    return (await read_packed(request, limit)).unpack(limit)
 
 
 def _unpack(packed: bytes, limit: int) -> bytes:

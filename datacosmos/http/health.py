@@ -17,12 +17,16 @@ from datacosmos.observability import exposition
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 PATIENCE = 2.0  # seconds
-STATUS = {"type": "string", "enum": ["ok", "unavailable"]}
+STATUS = {"type": "string", "enum": ["ok", "degraded", "unavailable"]}
 PART = {"type": "object", "properties": {"status": STATUS, "detail": {"type": "string"}}}
 HEALTH = {
     "type": "object",
     "properties": {"status": STATUS, "parts": {"type": "object", "additionalProperties": PART}},
 }
+
+
+class Degraded(Exception):
+    """What a check raises of a part that serves, but not as it should: reported, but never a reason to answer 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class PartState:
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     detail: str
 
 
@@ -48,18 +52,29 @@ Refresh = Callable[[], Awaitable[None]]
 def health_routes(health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] = ()) -> APIRouter:
     """`refresh` brings gauges up to date before each scrape."""
     router = APIRouter(tags=["health"])
-    documented: dict[int | str, dict[str, Any]] = {
-        status: {"description": description, "content": {"application/json": {"schema": HEALTH}}}
-        for status, description in ((200, "Can take and answer"), (503, "What it can't do without is away"))
-    }
+    needed = [name for name, check in health.items() if check.critical]
 
-    @router.get("/health", summary="Each part's state", response_class=Response, responses=documented)
-    async def _health() -> Response:
+    async def answer(unavailable: Callable[[list[bool]], bool]) -> Response:
+        """503 where `unavailable` says so of those parts that are needed: True stands for one that can't serve."""
         states = await asyncio.gather(*(_check(name, check) for name, check in health.items()))
         parts = dict(zip(health, states, strict=True))
-        down = any(parts[name].status != "ok" for name, check in health.items() if check.critical)
-        body = {"status": "unavailable" if down else "ok", "parts": parts}
-        return Response(orjson.dumps(body), 503 if down else 200, media_type="application/json")
+        down = [parts[name].status == "unavailable" for name in needed]
+        degraded = any(state.status == "degraded" for state in states)
+        body = {"status": "unavailable" if any(down) else "degraded" if degraded else "ok", "parts": parts}
+        return Response(orjson.dumps(body), 503 if unavailable(down) else 200, media_type="application/json")
+
+    all_of_it = _documented("Can take and answer", "What it can't do without is unavailable")
+
+    @router.get("/health", summary="Each part's state", response_class=Response, responses=all_of_it)
+    async def _health() -> Response:
+        return await answer(any)
+
+    any_of_it = _documented("Can take or answer something", "All that it can't do without is unavailable")
+
+    @router.get("/health/ready", summary="Whether it can serve anything", response_class=Response, responses=any_of_it)
+    async def _ready() -> Response:
+        """For balancers: while the queue is unavailable, questions are still answered."""
+        return await answer(lambda down: bool(down) and all(down))
 
     @router.get("/health/live", summary="Whether the process answers at all", response_class=Response)
     async def _live() -> Response:
@@ -73,10 +88,17 @@ def health_routes(health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] 
     return router
 
 
+def _documented(well: str, unwell: str) -> dict[int | str, dict[str, Any]]:
+    content = {"application/json": {"schema": HEALTH}}
+    return {200: {"description": well, "content": content}, 503: {"description": unwell, "content": content}}
+
+
 async def _check(name: str, check: HealthCheck) -> PartState:
     try:
         async with asyncio.timeout(PATIENCE):
             return PartState("ok", await check.ask())
+    except Degraded as error:
+        return PartState("degraded", str(error))
     except TimeoutError:
         return PartState("unavailable", f"no answer within {PATIENCE:g} s")
     except DatacosmosError as error:
@@ -87,7 +109,7 @@ async def _check(name: str, check: HealthCheck) -> PartState:
 
 
 async def _refreshed(gauges: Refresh) -> None:
-    """A scrape is answered with what is known, also while an engine is away."""
+    """A scrape is answered with what is known, also while an engine is unavailable."""
     try:
         async with asyncio.timeout(PATIENCE):
             await gauges()

@@ -1,7 +1,9 @@
-"""What holds for every request: an id, a measured time, and no error that tells more than it should."""
+"""What holds for every request: an id, a time, a line in the log, and no error that tells more than it should."""
 
+import logging
 import re
 import time
+from collections.abc import Collection
 from functools import cache
 
 import structlog
@@ -11,24 +13,28 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacosmos.http.problems import problem
-from datacosmos.observability import REQUEST_SECONDS
+from datacosmos.observability import LOGGED, REQUEST_SECONDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+WRITING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+METHODS = WRITING | {"GET", "HEAD", "OPTIONS"}
 
 
 class Requests:
     """Gives each request its id (the client's, where it is a sane one), measures it, and masks what fails in it.
 
-    The id stands in `scope["state"]["request_id"]`, in the response and on every log line. A failure after the
-    response has begun is raised on, so that the server breaks the transfer off.
+    The id stands in `scope["state"]["request_id"]`, in the response and on every log line. Each request leaves one
+    line, at info where it wrote or failed, else at debug; `writing` names the methods that write, and a failure that
+    no status tells stands in `scope["state"]["failed"]`. A failure after the response has begun is raised on, so that
+    the server breaks the transfer off.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, writing: Collection[str] = WRITING) -> None:
         self._app = app
+        self._writing = writing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,19 +52,32 @@ class Requests:
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
 
+        structlog.contextvars.clear_contextvars()  # a pipelined request begins with those of the one before it
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_marked)
             except ClientDisconnect:
-                log.debug("client left", method=scope["method"], route=_route(scope))
-            except Exception:
+                pass  # the line in the log has no status then
+            except Exception as error:
                 log.exception("request failed", method=scope["method"], route=_route(scope))
                 if status:
+                    error.add_note(LOGGED)
                     raise
                 detail = f"An unexpected error; the log tells more under the request id {request_id}."
                 await problem(500, detail)(scope, receive, send_marked)
             finally:
-                _observe(scope, status, time.perf_counter() - began)
+                self._conclude(scope, status, time.perf_counter() - began)
+
+    def _conclude(self, scope: Scope, status: int, seconds: float) -> None:
+        """A status of 0 means that the client went before an answer began."""
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = _route(scope)
+        _timer(method, route, str(status)).observe(seconds)
+        failed = status >= 400 or scope["state"].get("failed", False)
+        level = logging.INFO if failed or method in self._writing else logging.DEBUG
+        if log.isEnabledFor(level):
+            log.log(level, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        structlog.contextvars.unbind_contextvars("subject")
 
 
 def _request_id(asked: str) -> str:
@@ -68,12 +87,6 @@ def _request_id(asked: str) -> str:
 def _route(scope: Scope) -> str:
     """The route's template: paths as they are would make a time series each."""
     return getattr(scope.get("route"), "path", None) or "other"
-
-
-def _observe(scope: Scope, status: int, seconds: float) -> None:
-    """A status of 0 means that the client went before an answer began."""
-    method = scope["method"] if scope["method"] in METHODS else "other"
-    _timer(method, _route(scope), str(status)).observe(seconds)
 
 
 _timer = cache(REQUEST_SECONDS.labels)  # the labels are few, and finding them each time takes longer than observing

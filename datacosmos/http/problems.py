@@ -17,6 +17,7 @@ from datacosmos.errors import (
     Forbidden,
     InvalidLocation,
     InvalidUpload,
+    KeyReused,
     NameTaken,
     QueryError,
     SeriesGone,
@@ -24,10 +25,12 @@ from datacosmos.errors import (
     Unauthenticated,
     Unavailable,
     UnknownSeries,
+    shorten,
 )
-from datacosmos.http.bodies import BodyTooLarge, BrokenBody, UnknownEncoding
+from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS, LONGEST_DETAIL = 100, 1000
 RETRY_AFTER = {"Retry-After": "5"}
 # Of errors whose message is all there is to tell.
 STATUSES: dict[type[Exception], int] = {
@@ -37,10 +40,12 @@ STATUSES: dict[type[Exception], int] = {
     Forbidden: 403,
     UnknownSeries: 404,
     SeriesGone: 404,
+    BodyTooSlow: 408,
     NameTaken: 409,
     BodyTooLarge: 413,
     DeliveryTooLarge: 413,
     CannotForecast: 422,
+    KeyReused: 422,
 }
 SCHEMA = {
     "type": "object",
@@ -82,19 +87,33 @@ def problem(
     errors: Sequence[Mapping[str, Any]] = (),
 ) -> Response:
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    body |= {"detail": detail} | ({"errors": errors} if errors else {})
+    shown = [{**error, "detail": shorten(error["detail"])} for error in errors[:MOST_ERRORS]]
+    body |= {"detail": shorten(detail, LONGEST_DETAIL)} | ({"errors": shown} if shown else {})
     return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems a route may answer with, for its documentation; `default` keeps FastAPI from adding its 422."""
-    content = {MEDIA_TYPE: {"schema": SCHEMA}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     named = {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
     return {**named, "default": {"description": "Any other error", "content": content}}
 
 
+def name_schemas(app: FastAPI, **schemas: Any) -> None:
+    """Adds schemas to the documentation under names, by which generated clients call them too."""
+    document = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        documented = document()
+        documented.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        return documented
+
+    app.openapi = openapi
+
+
 def handle_problems(app: FastAPI) -> None:
     """Answer with a problem whatever a route raises, but for the unexpected."""
+    name_schemas(app, Problem=SCHEMA)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(InvalidParameters, _parameters)
@@ -110,7 +129,10 @@ def handle_problems(app: FastAPI) -> None:
 async def _framework(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as registered
     details = {404: "There is nothing here; /docs lists what there is.", 405: "This route takes other methods."}
-    return problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("Allow", "").split(", ")):
+        headers["Allow"] = ", ".join(sorted({*allowed, "HEAD"}))
+    return problem(error.status_code, details.get(error.status_code, error.detail), headers=headers)
 
 
 async def _validation(_request: Request, error: Exception) -> Response:

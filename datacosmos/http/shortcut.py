@@ -15,7 +15,8 @@ from datacosmos.http.middleware import Requests
 class Shortcut:
     """Answers POST at one path beside an application, for which choosing a route costs as much as a short query.
 
-    `handlers` answer what the endpoint raises. Whatever else is asked of the path is left to the application.
+    The endpoint only reads, and `handlers` answer what it raises. Whatever else is asked of the path is left to the
+    application.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class Shortcut:
     ) -> None:
         self._app = app
         self._route = Route(path, endpoint, methods=["POST"])
-        self._post = Requests(ExceptionMiddleware(self._route.app, handlers))
+        self._post = Requests(ExceptionMiddleware(self._route.app, handlers), writing=())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._route.path:

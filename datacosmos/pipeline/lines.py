@@ -1,4 +1,4 @@
-"""Puts lines of sensors' records on the queue, as many at once as have arrived."""
+"""Puts lines of a source's records on the queue, as many at once as have arrived."""
 
 import asyncio
 import os
@@ -12,13 +12,16 @@ from typing import BinaryIO
 import uuid_utils
 
 from datacosmos.domain.points import Reason
-from datacosmos.pipeline.insist import insist
+from datacosmos.errors import InvalidFile
+from datacosmos.pipeline.publishing import publish_durably
 from datacosmos.pipeline.queue import Queue
-from datacosmos.settings import Settings
-from datacosmos.sources import sensors
+from datacosmos.sources.json.record_stream import Record, RecordStream
+from datacosmos.sources.likeness import likeness
+from datacosmos.sources.source import Records, Source
 
 PIECE = 256 * 1024
 MOST_READINGS = 2000
+LOOKED_AT = 100  # records
 SHOWN_EACH = 2.0  # seconds
 
 
@@ -47,11 +50,12 @@ class Progress:
 
 @dataclass(slots=True)
 class Tally:
-    """Lines durably on the queue, the number that the last of them has in the file, and how they were judged.
+    """Records durably on the queue, the line that the last of them ends on, and how they were judged.
 
     Duplicates are told only later, by the store.
     """
 
+    kind: str = "lines"
     lines: int = 0
     last_line: int = 0
     reasons: Counter[Reason | None] = field(default_factory=Counter[Reason | None])
@@ -59,7 +63,7 @@ class Tally:
     def __str__(self) -> str:
         accepted = self.reasons[None]
         discarded = ", ".join(f"{reason}: {n}" for reason, n in self.reasons.items() if reason is not None)
-        return f"{self.lines} lines: {accepted} accepted, {self.lines - accepted} discarded" + (
+        return f"{self.lines} {self.kind}: {accepted} accepted, {self.lines - accepted} discarded" + (
             f" ({discarded})" if discarded else ""
         )
 
@@ -67,42 +71,68 @@ class Tally:
 async def ingest_lines(
     file: BinaryIO,
     queue: Queue,
-    settings: Settings,
+    source: Source,
     *,
     stopping: asyncio.Event,
     progress: Callable[[Tally], None],
     waiting: Callable[[str], None],
+    force: bool = False,
 ) -> Tally:
-    """Every line of a file or pipe, in order, until its end or until we are to stop; blank ones are passed over."""
-    tally = Tally()
-    judges = sensors.rules(settings.sensors_max_age)
-    async for last_line, records in _batches(file, stopping):
-        delivery = sensors.receive(
-            records, delivery_id=str(uuid_utils.uuid7()), received_at=datetime.now(UTC), judges=judges
-        )
-        if not await insist(queue, delivery, stopping=stopping, waiting=waiting):
+    """Every record of a file or pipe, in order, until its end or until we are to stop; blank lines are passed over.
+
+    Raises InvalidFile where none of the first hundred looks like a record of the source, unless by `force`, before any
+    is taken; and where an array breaks off, once all before that is durable.
+    """
+    stream, tally = RecordStream(source.max_bytes), Tally()
+    batches = _batches(file, stream, stopping)
+    known = None if force else source.records
+    async for records in _checked(batches, known, stopping) if known else batches:
+        raws = [record.raw for record in records]
+        delivery = source.receive(raws, delivery_id=str(uuid_utils.uuid7()), received_at=datetime.now(UTC))
+        if not await publish_durably(queue, delivery, stopping=stopping, waiting=waiting):
             break
+        tally.kind = stream.kind
         tally.lines += len(records)
-        tally.last_line = last_line
+        tally.last_line = records[-1].line
         tally.reasons.update(point.verdict.reason for point in delivery.points)
         progress(tally)
+    if stream.fault is not None and not stopping.is_set():
+        raise InvalidFile(f"{stream.fault}; all before it is durable: {tally}")
     return tally
 
 
-async def _batches(file: BinaryIO, stopping: asyncio.Event) -> AsyncGenerator[tuple[int, list[bytes]]]:
-    """Records, and the number of the line that the last of them stands on."""
-    rest, read = b"", 0
+async def _batches(file: BinaryIO, stream: RecordStream, stopping: asyncio.Event) -> AsyncGenerator[list[Record]]:
     async for piece in _pieces(file, stopping):
-        *lines, rest = (rest + piece).split(b"\n")
-        # Of an endless line no more is held than is kept of it.
-        rest = rest[: sensors.MAX_RECORD + 1]
-        for n in range(0, len(lines), MOST_READINGS):
-            batch = lines[n : n + MOST_READINGS]
-            read += len(batch)
-            if records := [line for line in batch if line.strip()]:
-                yield read, records
-    if rest.strip() and not stopping.is_set():
-        yield read + 1, [rest]
+        records = stream.feed(piece)
+        for n in range(0, len(records), MOST_READINGS):
+            yield records[n : n + MOST_READINGS]
+        if stream.fault is not None:
+            return
+    if not stopping.is_set() and (last := stream.end()):
+        yield last
+
+
+async def _checked(
+    batches: AsyncGenerator[list[Record]], wanted: Records, stopping: asyncio.Event
+) -> AsyncGenerator[list[Record]]:
+    """The same, each held back until one could be of the source's. Raises InvalidFile where none of the first could."""
+    held: list[list[Record]] = []
+    first: list[bytes] = []
+    known = False
+    async for batch in batches:
+        held.append(batch)
+        fresh = [] if known else [record.raw for record in batch[: LOOKED_AT - len(first)]]
+        first += fresh
+        known = known or any(map(wanted.is_record, fresh))
+        if not known and len(first) == LOOKED_AT:
+            break
+        while known and held:
+            yield held.pop(0)
+    if held and not stopping.is_set():
+        raise InvalidFile(
+            f"none of the first {len(first)} lines is {wanted.described}; it looks like {likeness(first)}. "
+            "--force takes it in all the same, as malformed"
+        )
 
 
 async def _pieces(file: BinaryIO, stopping: asyncio.Event) -> AsyncGenerator[bytes]:

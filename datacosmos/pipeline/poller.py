@@ -1,13 +1,16 @@
-"""Polls the data server by an APScheduler job and puts each reading on the queue before it asks for the next."""
+"""Polls each data server by an APScheduler job of its own, side by side.
+
+A reading is put on the queue before that server is asked for the next.
+"""
 
 # pyright: reportUnknownMemberType=false
 # APScheduler 3 carries no types.
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+import ssl
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -16,88 +19,82 @@ import uuid_utils
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from datacosmos import observability as metrics
-from datacosmos.domain.points import Delivery, Point
-from datacosmos.domain.rules import judge
+from datacosmos.domain.points import Delivery, Reason
 from datacosmos.errors import DataServerDown, QueueFull, QueueUnavailable
-from datacosmos.pipeline.backoff import backoff
-from datacosmos.pipeline.insist import insist
+from datacosmos.pipeline.fetching import Served, fetch
+from datacosmos.pipeline.publishing import publish_durably
 from datacosmos.pipeline.queue import Queue
-from datacosmos.setting_types import without_userinfo
-from datacosmos.settings import Settings
-from datacosmos.sources import data_server
+from datacosmos.retries import Backoff
+from datacosmos.sources.source import Polled, Source
 
+MOST_MALFORMED = 10  # readings in a row, after which a server is asked no faster than one that fails
 log = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What the data server handed over; `broken` says why the body isn't whole."""
-
-    body: bytes
-    broken: str | None = None
-
-
-async def fetch(client: httpx.AsyncClient, url: str, timeout: timedelta) -> Served | None:
-    """Ask for one point; None where there is none now. Once a 200 has come, whatever arrived of the body counts."""
-    body = bytearray()
-    status = 0
-    try:
-        async with asyncio.timeout(timeout.total_seconds()), client.stream("GET", url) as response:
-            status = response.status_code
-            if status == 200:
-                async for piece in response.aiter_raw():
-                    body += piece
-                    if len(body) > data_server.MAX_BODY:
-                        return Served(bytes(body), f"the body is longer than {data_server.MAX_BODY} bytes")
-    except (httpx.HTTPError, TimeoutError) as error:
-        fault = str(error) or f"{type(error).__name__} after {timeout.total_seconds():g} s"
-        if status != 200:
-            raise DataServerDown(fault) from error
-        return Served(bytes(body), f"the body broke off: {fault}")
-    if status == 200:
-        return Served(bytes(body))
-    if status == 404:
-        return None
-    raise DataServerDown(f"it answered {status}")
-
-
 @asynccontextmanager
-async def polling(settings: Settings, queue: Queue) -> AsyncGenerator["Poller"]:
-    """A poller at work until the end of the block."""
+async def polling(
+    sources: Iterable[Source],
+    queue: Queue,
+    *,
+    grace: timedelta,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncGenerator[list["Poller"]]:
+    """A poller at work for each source that is polled, until the end of the block.
+
+    A drain under way may then finish, within the grace period.
+    """
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    trusted = httpx.create_ssl_context(trust_env=False)
+    async with AsyncExitStack() as clients:
+        pollers: list[Poller] = []
+        for source in sources:
+            if source.polled is not None:
+                client = await clients.enter_async_context(client_of(source.polled, trusted))
+                poller = Poller(source, source.polled, queue=queue, client=client, scheduler=scheduler, clock=clock)
+                pollers.append(poller)
+        scheduler.start()
+        try:
+            yield pollers
+        finally:
+            scheduler.pause()
+            await asyncio.gather(*(poller.stop(grace) for poller in pollers))
+            scheduler.shutdown(wait=False)
+
+
+def client_of(polled: Polled, trusted: ssl.SSLContext) -> httpx.AsyncClient:
+    """A client of its own for each source: neither connections nor cookies are shared."""
     # Asked for as it is, the body needs no unpacking: what is kept as raw is what was sent.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    timeout = settings.data_server_timeout.total_seconds()
     # No proxy of the environment's: its own answers would pass for the data server's.
-    async with httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as client:
-        poller = Poller(settings, queue=queue, client=client)
-        async with poller.running():
-            yield poller
+    return httpx.AsyncClient(headers=headers, timeout=polled.timeout.total_seconds(), verify=trusted, trust_env=False)
 
 
 class Poller:
-    """What /health shows: `asked` once the data server has answered, `fault` while it is down, `paused` while the
+    """Polls one source. What /health shows: `asked` once it has answered, `fault` while it is down, `paused` while the
     queue can't take more."""
 
     def __init__(
         self,
-        settings: Settings,
+        source: Source,
+        polled: Polled,
         *,
         queue: Queue,
         client: httpx.AsyncClient,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        scheduler: AsyncIOScheduler,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._settings = settings
+        self.source = source
+        self.polled = polled
         self._queue = queue
         self._client = client
         self._clock = clock
-        self._rules = data_server.rules(settings.max_age, settings.max_lead)
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._log = log.bind(source=source.name)
         # The job sleeps while it runs, so there are never two; but when it is woken at the end of a long run, the
         # scheduler's books may still hold that run, and a limit of one would log a warning.
-        self._job = self._scheduler.add_job(
+        self._job = scheduler.add_job(
             self._run,
             "interval",
-            seconds=settings.poll_interval.total_seconds(),
+            seconds=polled.interval.total_seconds(),
             next_run_time=datetime.now(UTC),
             misfire_grace_time=None,
             max_instances=2,
@@ -105,25 +102,21 @@ class Poller:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = asyncio.Event()
+        self._backoff = Backoff(polled.interval, max(polled.interval, polled.backoff_max))
         self._failures = 0
+        self._malformed = 0  # readings in a row
         self.asked = False
         self.fault: str | None = None
         self.paused: str | None = None
+        metrics.DATA_SERVER_UP.labels(source.name).set(0)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Poll until the end of the block; a drain under way may finish, within the grace period."""
-        self._scheduler.start()
-        try:
-            yield
-        finally:
-            self._scheduler.pause()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.stop_grace.total_seconds()):
-                    await self._idle.wait()
-            self._stopping.set()
-            await self._idle.wait()
-            self._scheduler.shutdown(wait=False)
+    async def stop(self, grace: timedelta) -> None:
+        """Returns once no reading is in hand; a drain under way may finish, within the grace period."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace.total_seconds()):
+                await self._idle.wait()
+        self._stopping.set()
+        await self._idle.wait()
 
     async def _run(self) -> None:
         """One run of the job, which then is told when to go on."""
@@ -131,7 +124,7 @@ class Poller:
         self._idle.clear()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        pause = self._settings.poll_interval
+        pause = self.polled.interval
         try:
             await self._drain()
             self._failures = 0
@@ -140,7 +133,7 @@ class Poller:
             self._note_down(str(error))
         except Exception:
             pause = self._back_off()
-            log.exception("polling failed")
+            log.exception("polling failed", source=self.source.name)
         finally:
             self._idle.set()
         # Not a time given to the scheduler: it would come an hour late where the clock is set back by an hour.
@@ -152,39 +145,50 @@ class Poller:
 
     async def _drain(self) -> None:
         """Take readings until there are none, the limit is reached, the queue can't take more, or we stop."""
-        for _ in range(self._settings.poll_limit):
+        for _ in range(self.polled.limit):
             if self._stopping.is_set() or not await self._may_take():
                 return
             try:
-                served = await fetch(self._client, self._settings.data_server_url, self._settings.data_server_timeout)
+                served = await fetch(self._client, self.source, self.polled)
             except DataServerDown:
-                metrics.POLLS.labels("failed").inc()
+                metrics.POLLS.labels(self.source.name, "failed").inc()
                 raise
-            self._note_up()
-            metrics.POLLS.labels("empty" if served is None else "point").inc()
+            metrics.POLLS.labels(self.source.name, "empty" if served is None else "point").inc()
             if served is None:
+                self._malformed = 0
+                self._note_up()
                 return
-            await self._keep(self._receive(served))
+            delivery = self._receive(served)
+            fault = served.broken or self._many_malformed(delivery)
+            if fault is None:
+                self._note_up()
+            await self._keep(delivery)
+            if fault is not None:  # no more is taken in a hurry from a server that fails
+                raise DataServerDown(fault)
+
+    def _many_malformed(self, delivery: Delivery) -> str | None:
+        malformed = all(point.verdict.reason is Reason.MALFORMED for point in delivery.points)
+        self._malformed = self._malformed + 1 if malformed else 0
+        if self._malformed < MOST_MALFORMED:
+            return None
+        return f"the last {self._malformed} readings were malformed"
 
     def _receive(self, served: Served) -> Delivery:
         received_at = self._clock()
-        reading = data_server.parse(served.body, broken=served.broken)
-        verdict = judge(reading, received_at, self._rules)
-        delivery_id = str(uuid_utils.uuid7())
-        point = Point(id=delivery_id, reading=reading, verdict=verdict, received_at=received_at)
-        return Delivery(id=delivery_id, source=data_server.SOURCE, received_at=received_at, points=(point,))
+        reading = self.source.read(served.body, served.broken)
+        return self.source.judged([reading], str(uuid_utils.uuid7()), received_at)
 
     async def _keep(self, delivery: Delivery) -> None:
         """Put it durably on the queue, however often that must be tried: it exists nowhere else any more."""
-        if not await insist(self._queue, delivery, stopping=self._stopping, waiting=self._note_paused):
-            self._give_up(delivery)
+        if not await publish_durably(self._queue, delivery, stopping=self._stopping, waiting=self._note_paused):
+            self._log_lost(delivery)
             return
         self._note_resumed()
 
-    def _give_up(self, delivery: Delivery) -> None:
+    def _log_lost(self, delivery: Delivery) -> None:
         raw = b"".join(point.reading.raw for point in delivery.points)
-        log.critical(
-            "stopped while the queue was away: one reading is lost but for this line",
+        self._log.critical(
+            "stopped while the queue was unavailable: one reading is lost but for this line",
             received_at=delivery.received_at.isoformat(),
             raw_base64=base64.b64encode(raw).decode(),
         )
@@ -199,28 +203,27 @@ class Poller:
         return True
 
     def _back_off(self) -> timedelta:
-        first, most = self._settings.poll_interval, self._settings.poll_backoff_max
         self._failures += 1
-        return timedelta(seconds=backoff(self._failures - 1, first=first, most=max(first, most)))
+        return timedelta(seconds=self._backoff.seconds(self._failures - 1))
 
     def _note_up(self) -> None:
         if self.fault is not None:
-            log.info("data server is back", url=without_userinfo(self._settings.data_server_url))
+            self._log.info("data server is back", url=self.polled.address)
         self.asked, self.fault = True, None
-        metrics.DATA_SERVER_UP.set(1)
+        metrics.DATA_SERVER_UP.labels(self.source.name).set(1)
 
     def _note_down(self, fault: str) -> None:
         if self.fault is None:
-            log.warning("data server is down", url=without_userinfo(self._settings.data_server_url), error=fault)
+            self._log.warning("data server is down", url=self.polled.address, error=fault)
         self.fault = fault
-        metrics.DATA_SERVER_UP.set(0)
+        metrics.DATA_SERVER_UP.labels(self.source.name).set(0)
 
     def _note_paused(self, fault: str) -> None:
         if self.paused is None:
-            log.warning("polling pauses: nothing is taken that can't be kept", error=fault)
+            self._log.warning("polling pauses: nothing is taken that can't be kept", error=fault)
         self.paused = fault
 
     def _note_resumed(self) -> None:
         if self.paused is not None:
-            log.info("polling resumes")
+            self._log.info("polling resumes")
         self.paused = None

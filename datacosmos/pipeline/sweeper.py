@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from datacosmos.errors import Unavailable
-from datacosmos.store.series import KEEP, SeriesStore
+from datacosmos.store.series.series import KEEP, SeriesStore
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -13,12 +13,11 @@ import structlog
 from datacosmos import observability as metrics
 from datacosmos.domain.points import Delivery, Point, Reading, Reason, Receipt, Verdict
 from datacosmos.errors import QueueFull, QueueUnavailable, StoreUnavailable
-from datacosmos.pipeline.backoff import backoff
 from datacosmos.pipeline.queue import ACK_WAIT, Consumer, Queue, Taken
+from datacosmos.retries import Backoff, retry
 from datacosmos.settings import Settings
-from datacosmos.store.inserts import Written
-from datacosmos.store.points import Points
-from datacosmos.store.receipts import Receipts
+from datacosmos.store.points.inserts import Written
+from datacosmos.store.stores import Stores
 
 log = structlog.stdlib.get_logger(__name__)
 FIRST_PAUSE = timedelta(milliseconds=100)
@@ -28,11 +27,11 @@ IDLE = timedelta(seconds=1)
 class Writer:
     """Acknowledges a message only after the store has confirmed all of it."""
 
-    def __init__(self, settings: Settings, *, queue: Queue, points: Points, receipts: Receipts) -> None:
+    def __init__(self, settings: Settings, *, queue: Queue, stores: Stores) -> None:
         self._settings = settings
         self._queue = queue
-        self._points = points
-        self._receipts = receipts
+        self._points, self._receipts, self._summaries = stores.points, stores.receipts, stores.summaries
+        self._backoff = Backoff(FIRST_PAUSE, settings.write_backoff_max)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -54,7 +53,7 @@ class Writer:
             except QueueUnavailable as error:
                 if failures == 0:
                     log.warning("writer waits for the queue", error=str(error))
-                await self._pause(failures)
+                await self._backoff.pause(failures, self._stopping)
                 failures += 1
 
     async def _consume(self, consumer: Consumer) -> None:
@@ -67,7 +66,7 @@ class Writer:
 
     async def _write(self, batch: Sequence[Taken]) -> None:
         began = time.monotonic()
-        written = await self._insist([taken.delivery for taken in batch if taken.delivery])
+        written = await self._store_or_stop([taken.delivery for taken in batch if taken.delivery])
         if written is None:
             for taken in batch:
                 await taken.give_back()
@@ -79,42 +78,52 @@ class Writer:
                 log.warning("message can't be put aside", error=str(error))
         _count(written, time.monotonic() - began)
 
-    async def _insist(self, deliveries: Sequence[Delivery]) -> Written | None:
+    async def _store_or_stop(self, deliveries: Sequence[Delivery]) -> Written | None:
         """Store the deliveries, however long that takes; None where we are to stop first."""
-        failures = 0
-        while True:
-            try:
-                written = await self._store(deliveries)
-            except StoreUnavailable as error:
-                if failures == 0:
-                    log.warning("writer waits for the store", error=str(error), deliveries=len(deliveries))
-            except Exception:
-                # Whatever it is, the batch stays on the queue until it is cured: nothing is dropped.
-                log.exception("a batch can't be written", deliveries=len(deliveries), failures=failures)
-            else:
-                if failures:
-                    log.info("writer goes on", failures=failures)
-                return written
-            metrics.WRITE_RETRIES.inc()
-            await self._pause(failures)
-            failures += 1
-            if self._stopping.is_set():
-                return None
+        written, failures = Written(), 0
 
-    async def _store(self, deliveries: Sequence[Delivery]) -> Written:
-        written = await self._points.add([point for delivery in deliveries for point in delivery.points])
+        def failed(error: Exception, before: int) -> None:
+            nonlocal failures
+            failures = before + 1
+            metrics.WRITE_RETRIES.inc()
+            if not isinstance(error, StoreUnavailable):
+                log.error("a batch can't be written", deliveries=len(deliveries), failures=before, exc_info=error)
+            elif before == 0:
+                log.warning("writer waits for the store", error=str(error), deliveries=len(deliveries))
+
+        try:
+            # Whatever the error, the batch stays on the queue until it succeeds: nothing is dropped.
+            await retry(
+                lambda: self._store(deliveries, written),
+                self._backoff,
+                on=Exception,
+                failed=failed,
+                stopping=self._stopping,
+            )
+        except Exception:  # noqa: BLE001  logged above
+            return None
+        if failures:
+            log.info("writer goes on", failures=failures)
+        return written
+
+    async def _store(self, deliveries: Sequence[Delivery], written: Written) -> None:
+        """Goes on from what is written already."""
+        points = [point for delivery in deliveries for point in delivery.points]
+        await self._points.add(points, written)
+        await self._summaries.note(points)
         with_receipt = [delivery for delivery in deliveries if delivery.needs_receipt]
         if with_receipt:
             await self._replace_refused(with_receipt, written)
             await self._leave_receipts(with_receipt, written)
-        return written
+        written.end_session()
 
     async def _replace_refused(self, deliveries: Sequence[Delivery], written: Written) -> None:
         """One reading of many that can't be written whole is kept as malformed, as raw as it came."""
         refused = [point for delivery in deliveries for point in delivery.points if point.id in written.refused]
         if not refused:
             return
-        again = await self._points.add([_bare(point, written.refused.pop(point.id)) for point in refused])
+        bare = [_bare(point, written.refused.pop(point.id)) for point in refused]
+        again = await self._points.add(bare, Written(session=written.session))
         written.stored += again.stored
         written.redelivered += again.redelivered
         written.refused |= again.refused
@@ -126,7 +135,7 @@ class Writer:
         whole = [
             delivery for delivery in deliveries if not any(point.id in written.refused for point in delivery.points)
         ]
-        await self._receipts.leave([Receipt.of(delivery, verdicts) for delivery in whole])
+        await self._receipts.leave([Receipt.of(delivery, verdicts) for delivery in whole], written.session)
 
     async def _conclude(self, taken: Taken, written: Written) -> None:
         faults = [taken.fault] if taken.fault else []
@@ -136,15 +145,10 @@ class Writer:
             await taken.acknowledge()
             metrics.WRITTEN.inc()
             return
+        faults = list(dict.fromkeys(faults))
         await taken.put_aside("; ".join(faults))
         metrics.DEAD_LETTERED.inc()
         log.error("message put aside", delivery=taken.delivery and taken.delivery.id, faults=faults)
-
-    async def _pause(self, failures: int) -> None:
-        seconds = backoff(failures, first=FIRST_PAUSE, most=self._settings.write_backoff_max)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
 
 @asynccontextmanager

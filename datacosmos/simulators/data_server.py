@@ -18,13 +18,18 @@ Fields = dict[str, Any]
 # Points kept while nobody asks; older ones are dropped, as a device with little memory would.
 BACKLOG = 10_000
 
+FAULTY = 0.25
+"""About the share of what is discarded, which these add up to."""
 OLD_SHARE, MALFORMED_SHARE = 0.06, 0.08
-TAG_SHARES = {"system": 0.06, "suspect": 0.06, "calibrated": 0.1, "indoor": 0.2}
+FAULTY_TAGS = {"system": 0.06, "suspect": 0.06}
+TAGS = {"calibrated": 0.1, "indoor": 0.2}
 
 
-def create_simulator(rate: float, seed: int | None, clock: Callable[[], float] = time.time) -> Starlette:
+def create_simulator(
+    rate: float, seed: int | None, clock: Callable[[], float] = time.time, *, faulty: float = FAULTY
+) -> Starlette:
     """The stand-in as an app: `rate` points come in a second, the same ones for the same seed and clock."""
-    generator = Generator(rate, seed, clock)
+    generator = Generator(rate, seed, clock, faulty)
 
     async def serve(request: Request) -> Response:
         # HEAD comes here too, and must not take a point that it can't carry.
@@ -39,10 +44,11 @@ def create_simulator(rate: float, seed: int | None, clock: Callable[[], float] =
 class Generator:
     """The points that have come in, each made when it is taken. Raises ValueError for a rate that is none."""
 
-    def __init__(self, rate: float, seed: int | None, clock: Callable[[], float]) -> None:
+    def __init__(self, rate: float, seed: int | None, clock: Callable[[], float], faulty: float = FAULTY) -> None:
         if not 0 < rate < math.inf:
             raise ValueError(f"rate must be a positive number of points a second, but is {rate}")
         self._rate, self._clock, self._random = rate, clock, random.Random(seed)  # noqa: S311
+        self._scale = faulty / FAULTY
         self._started = clock()
         self._taken = 0
 
@@ -56,7 +62,7 @@ class Generator:
 
     def _payload(self, at: float) -> bytes:
         fields = self._fields(at)
-        if self._random.random() >= MALFORMED_SHARE:
+        if self._random.random() >= MALFORMED_SHARE * self._scale:
             return _encode(fields)
         if self._random.random() < 0.5:
             return _encode(fields | self._random.choice(WRONG_FIELDS))
@@ -65,8 +71,9 @@ class Generator:
     def _fields(self, at: float) -> Fields:
         draw = self._random.random
         value = math.sin(at * math.tau / 600) + self._random.gauss(0, 0.05)
-        age = 3600 + draw() * 86400 if draw() < OLD_SHARE else 0
-        tags = [tag for tag, share in TAG_SHARES.items() if draw() < share]
+        age = 3600 + draw() * 86400 if draw() < OLD_SHARE * self._scale else 0
+        tags = [tag for tag, share in FAULTY_TAGS.items() if draw() < share * self._scale]
+        tags += [tag for tag, share in TAGS.items() if draw() < share]
         fields: Fields = {"time": int(at - age), "value": list(struct.pack("<f", value)), "tags": tags}
         if not tags and draw() < 0.1:
             fields = self._random.choice([fields | {"tags": None}, _without(fields, "tags")])

@@ -1,14 +1,13 @@
 """Sends a CSV file of locations to the service, as the phones of their users would."""
 
 import asyncio
-import csv
 import json
 import math
 import re
 import ssl
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,10 @@ import httpx
 import structlog
 
 from datacosmos.errors import InvalidFile
+from datacosmos.retries import Backoff, retry
+from datacosmos.setting_types import without_userinfo
 from datacosmos.simulators.locations import FIELDS
+from datacosmos.sources.csv_rows import BrokenCsv, lines_of, read_rows
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -25,9 +27,9 @@ Record = dict[str, Any]
 NUMBERS = frozenset(FIELDS[1:5])
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-# Statuses of a service that is away, or of the balancer before it; seconds from one try to the next.
-AWAY = frozenset({502, 503, 504})
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+# Statuses of a service that is unavailable, or of the balancer before it.
+UNAVAILABLE = frozenset({502, 503, 504})
+RESENDING = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
 AHEAD = 100  # records read ahead for each lane
 
 
@@ -65,25 +67,24 @@ class Tally:
 
 
 class NoAnswer(Exception):
-    """The service stayed away for longer than it was waited for."""
+    """The service is unavailable, or was for longer than it was waited for."""
 
 
 def read_records(path: Path) -> Iterator[Record]:
     """What to send for each row. Raises InvalidFile for a file that can't be one of locations."""
-    # What is no UTF-8 stays what it is, and is refused too.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
+    if not path.is_file():
+        raise InvalidFile(f"{path}: must be a file, which is checked as a whole before anything of it is sent")
+    with path.open("rb") as file:
         try:
-            _require_columns(path, rows.fieldnames or ())
-            for row in rows:
-                yield to_record(row)
-        except csv.Error as error:
-            raise InvalidFile(f"{path}: line {rows.line_num + 1} is no CSV: {error}") from None
+            for row in read_rows(lines_of(file), FIELDS):
+                yield to_record(row.fields)
+        except BrokenCsv as error:
+            raise InvalidFile(f"{path}: {error}") from None
 
 
-def to_record(row: Mapping[str, str | None]) -> Record:
-    """A number's text as a number; any other stays text, and what is not there is left out: the service refuses it."""
-    return {name: _value(name, text) for name in FIELDS if (text := row[name]) is not None}
+def to_record(row: Mapping[str, str]) -> Record:
+    """A number's text as a number; any other stays text: the service refuses it."""
+    return {name: _value(name, row[name]) for name in FIELDS}
 
 
 async def replay(
@@ -97,7 +98,7 @@ async def replay(
 ) -> Tally:
     """Send the records in order; of several lanes, each takes all of a user's, so that theirs stay in order.
 
-    A service that is away is waited for, up to `patience`; `sent` is called after each answer.
+    A service that is unavailable is waited for, up to `patience`; `sent` is called after each answer.
     """
     tally = Tally()
     lanes = [asyncio.Queue[Record | None](AHEAD) for _ in range(concurrency)]
@@ -126,27 +127,28 @@ async def replay(
 
 async def _deliver(client: httpx.AsyncClient, record: Record, patience: timedelta) -> httpx.Response:
     """The service's answer. Sent again where it is not known whether one arrived: at worst it is a duplicate."""
-    loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + patience.total_seconds(), FIRST_PAUSE
-    while True:
-        try:
-            answer = await client.put("/location", content=json.dumps(record))
-            if answer.status_code not in AWAY:
-                return answer
-            fault = f"the service answered {answer.status_code}"
-        except httpx.TransportError as error:
-            fault = f"the service can't be reached ({type(error).__name__})"
-        if loop.time() > deadline:
-            raise NoAnswer(f"{fault} for {patience.total_seconds():g} s")
-        if pause == FIRST_PAUSE:
-            log.warning("waiting", fault=fault)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    try:
+        return await retry(
+            lambda: _put(client, record), replace(RESENDING, patience=patience), on=NoAnswer, failed=_note_waiting
+        )
+    except NoAnswer as error:
+        raise NoAnswer(f"{error} for {patience.total_seconds():g} s") from None
 
 
-def _require_columns(path: Path, columns: Collection[str]) -> None:
-    if missing := [name for name in FIELDS if name not in columns]:
-        raise InvalidFile(f"{path}: the first line must name the columns; missing: {', '.join(missing)}")
+async def _put(client: httpx.AsyncClient, record: Record) -> httpx.Response:
+    service = f"the service at {without_userinfo(str(client.base_url))}"
+    try:
+        answer = await client.put("/location", content=json.dumps(record))
+    except httpx.TransportError:
+        raise NoAnswer(f"{service} can't be reached") from None
+    if answer.status_code in UNAVAILABLE:
+        raise NoAnswer(f"{service} answered {answer.status_code}")
+    return answer
+
+
+def _note_waiting(error: NoAnswer, before: int) -> None:
+    if before == 0:
+        log.warning("waiting", fault=str(error))
 
 
 def _result(answer: httpx.Response) -> object:
@@ -158,7 +160,7 @@ def _result(answer: httpx.Response) -> object:
 
 
 def _value(name: str, text: str) -> str | float:
-    if name not in NUMBERS or not NUMBER.fullmatch(text.strip()):
+    if name not in NUMBERS or not NUMBER.fullmatch(text):
         return text
     number = float(text)
     return number if math.isfinite(number) else text

@@ -1,12 +1,30 @@
 """A stand-in for sensors: records as they would send them, a line each, a share of them faulty."""
 
 import json
+import math
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+
+class Curve(NamedTuple):
+    """A temperature that swings about a mean, in degrees Fahrenheit; `period` in seconds."""
+
+    mean: float
+    swing: float
+    period: float
+
+
+SENSORS = {
+    "greenhouse": Curve(78, 9, 1200),
+    "roof": Curve(61, 14, 1800),
+    "cellar": Curve(54, 1.5, 3600),
+    "freezer": Curve(-2, 3, 600),
+}
+STEP = timedelta(seconds=1)
 EPOCH = datetime(2019, 6, 24, 15)  # noqa: DTZ001  sensors say no offset
+ZERO = datetime(1970, 1, 1)  # noqa: DTZ001  as above
 FAULTS: tuple[dict[str, Any], ...] = (
     {"temperature_f": -500},
     {"temperature_f": "warm"},
@@ -21,16 +39,20 @@ CUT_SHORT = 0.2
 
 
 def records(*, start: datetime, seed: int | None = None, faulty: float = 0.05) -> Iterator[str]:
-    """Records without end, each a second later than the one before; the same for the same start and seed."""
+    """Records without end, of each sensor in turn, each a second later than the one before.
+
+    They are the same for the same start and seed; a sensor's curve depends on the time alone, so that runs join up.
+    """
     chance = random.Random(seed)  # noqa: S311  no secret hangs on it
-    temperature = chance.uniform(50, 80)
     time = start
     while True:
-        temperature += chance.gauss(0, 0.3)
-        content = {"temperature_f": round(temperature, 2), "time_of_measurement": time.isoformat()}
-        record = {"id": f"{chance.getrandbits(128):032x}", "type": "Sensor", "content": content}
-        yield _faulty(record, chance) if chance.random() < faulty else json.dumps(record)
-        time += timedelta(seconds=1)
+        for name, curve in SENSORS.items():
+            phase = (time - ZERO).total_seconds() / curve.period * math.tau
+            temperature = curve.mean + curve.swing * math.sin(phase) + chance.gauss(0, 0.1)
+            content = {"temperature_f": round(temperature, 2), "time_of_measurement": time.isoformat()}
+            record = {"id": name, "type": "Sensor", "content": content}
+            yield _faulty(record, chance) if chance.random() < faulty else json.dumps(record)
+            time += STEP
 
 
 def _faulty(record: dict[str, Any], chance: random.Random) -> str:

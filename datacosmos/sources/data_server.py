@@ -8,13 +8,16 @@ null or absent tags are none, and fields of other names are ignored.
 
 import math
 import struct
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from datacosmos.domain import rules as domain_rules
-from datacosmos.domain.points import Reading
 from datacosmos.domain.rules import Rule
-from datacosmos.sources.strict_json import Odd, encodable, kind, read_object
+from datacosmos.setting_servers import DataServer
+from datacosmos.settings import Settings
+from datacosmos.sources.json.objects import Odd, encodable, kind, read_object
+from datacosmos.sources.source import Parsed, Polled, Source
 
 SOURCE = "data_server"
 SERIES = "datacosmos"
@@ -35,28 +38,45 @@ def rules(max_age: timedelta, max_lead: timedelta | None) -> tuple[Rule, ...]:
     )
 
 
-def parse(body: bytes, *, broken: str | None = None) -> Reading:
-    """The reading in a body, whatever its bytes: what can't be told is left out, and named in the faults.
+def configured(settings: Settings) -> Iterator[Source]:
+    """The servers of the list; the one of the single setting where there is no list, or where it is given too."""
+    if not settings.data_servers or "data_server_url" in settings.model_fields_set:
+        yield source(DataServer(name=SERIES, url=settings.data_server_url), settings)
+    for server in settings.data_servers:
+        yield source(server, settings)
 
-    `broken` says how the body broke off; `raw` is cut at MAX_BODY, and nothing behind the cut is looked at.
-    """
-    raw = body[:MAX_BODY]
-    faults = [broken] if broken else []
-    if len(body) > MAX_BODY:
-        faults.append(f"the body is longer than {MAX_BODY} bytes")
-    try:
-        fields = read_object(raw)
-    except ValueError as error:
-        # A body that was cut is no JSON for that reason: nothing new.
-        return Reading(source=SOURCE, series=SERIES, faults=tuple(faults or [str(error)]), raw=raw)
-    return Reading(
-        source=SOURCE,
-        series=SERIES,
+
+def source(server: DataServer, settings: Settings) -> Source:
+    """What the server does not limit itself is limited as for all; a `max_lead` of null is none."""
+    max_lead = server.max_lead if "max_lead" in server.model_fields_set else settings.max_lead
+    return Source(
+        name=SOURCE if server.name == SERIES else f"{SOURCE}/{server.name}",
+        series=server.series or server.name,
+        about="asked by us, for one JSON object a reading: its time, value and tags",
+        parse=parse,
+        rules=rules(server.max_age or settings.max_age, max_lead),
+        payload="body",
+        max_bytes=MAX_BODY,
+        point_is_receipt=True,
+        polled=Polled(
+            url=server.url,
+            timeout=server.timeout or settings.data_server_timeout,
+            interval=server.poll_interval or settings.poll_interval,
+            limit=server.poll_limit or settings.poll_limit,
+            backoff_max=server.poll_backoff_max or settings.poll_backoff_max,
+        ),
+    )
+
+
+def parse(body: bytes) -> Parsed:
+    """What a body says. Raises ValueError where it is no JSON object."""
+    fields = read_object(body)
+    faults: list[str] = []
+    return Parsed(
         time=_time(fields.get("time", Odd.MISSING), faults),
         value=_value(fields.get("value", Odd.MISSING), faults),
         tags=_tags(fields.get("tags"), faults),
         faults=tuple(faults),
-        raw=raw,
     )
 
 
@@ -100,10 +120,10 @@ def _tags(tags: object, faults: list[str]) -> tuple[str, ...]:
     if not isinstance(tags, list):
         faults.append(f"tags must be a list of text, but is {kind(tags)}")
         return ()
-    told = [tag if isinstance(tag, str) and encodable(tag) else None for tag in cast("list[object]", tags)]
-    if None in told:
+    texts = [tag if isinstance(tag, str) and encodable(tag) else None for tag in cast("list[object]", tags)]
+    if None in texts:
         faults.append(
-            f"tags must be text that UTF-8 can encode, but {told.count(None)} of {len(told)} are not, "
-            f"the first at tags[{told.index(None)}]"
+            f"tags must be text that UTF-8 can encode, but {texts.count(None)} of {len(texts)} are not, "
+            f"the first at tags[{texts.index(None)}]"
         )
-    return tuple(tag for tag in told if tag is not None)
+    return tuple(tag for tag in texts if tag is not None)

@@ -4,17 +4,14 @@
      "accuracy": 11.3000021, "speed": 1.3999992, "user_id": "a1"}
 
 All six fields are required, and fields of other names are ignored. `lat` and `long` are degrees, `accuracy` metres,
-`speed` metres a second or -1 for unknown. `timestamp` is local time at that place, or has an offset, which is honoured:
-
-    YYYY-MM-DD, a space or T, HH:MM:SS, a fraction of 1 to 6 digits or none, Z or ±HH:MM or nothing
+`speed` metres a second or -1 for unknown. `timestamp` is a time as `domain.instants` reads it: local at that place, or
+with an offset, which is honoured.
 
 Duplicates are told by user and timestamp as sent: the time it spells to the microsecond, and its offset where it has
 one. A T for a space, .000 for no fraction and +00:00 for Z spell the same; local time and the same time with an
 offset do not.
 """
 
-import json
-import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,17 +22,14 @@ from zoneinfo import ZoneInfo
 
 import timezonefinder
 
+from datacosmos.domain.instants import parse_as_sent
 from datacosmos.domain.minutes import Location, to_utc
 from datacosmos.errors import InvalidLocation
+from datacosmos.sources.json.objects import Odd, decode_object, encodable
 
 MAX_USER_ID = 256
-TIMESTAMP = re.compile(
-    r"\d{4}-\d{2}-\d{2}[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?", re.ASCII
-)
 # The largest float: what lies beyond is infinite.
 MAX = sys.float_info.max
-# What stands for a field that is given twice: parsers differ in which one wins, so what was meant can't be told.
-REPEATED = object()
 
 
 def parse(body: bytes) -> Location:
@@ -80,45 +74,31 @@ def _utc(sent: datetime, lat: float, long: float) -> datetime:
 
 
 def _fields(body: bytes, faults: dict[str, str]) -> dict[str, object]:
-    """The fields of a JSON object; those that are NaN or infinite are None, and noted as a fault of the body."""
-    constants: list[str] = []
+    """The fields of a JSON object; one that is NaN or infinite is a fault of the body, too."""
     try:
-        # Whole numbers as floats: Python refuses to read an integer of thousands of digits.
-        fields = json.loads(body.decode(), object_pairs_hook=_object, parse_int=float, parse_constant=constants.append)
-    except UnicodeDecodeError as error:
-        raise InvalidLocation({"body": f"must be UTF-8, but byte {error.start} is not"}) from None
-    except json.JSONDecodeError as error:
-        raise InvalidLocation({"body": f"must be JSON, but is none from character {error.pos + 1} on"}) from None
-    except RecursionError:
-        raise InvalidLocation({"body": "must be a flat JSON object, but is nested too deep"}) from None
-    if not isinstance(fields, dict):
-        raise InvalidLocation({"body": "must be a JSON object"})
-    if constants:
-        faults["body"] = f"must be JSON, but holds {constants[0]}"
-    return cast("dict[str, object]", fields)
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    for name, value in pairs:
-        fields[name] = REPEATED if name in fields else value
+        fields, constant = decode_object(body)
+    except ValueError as error:
+        raise InvalidLocation({"body": str(error)}) from None
+    if constant is not None:
+        faults["body"] = f"must be JSON, but holds {constant}"
     return fields
 
 
 def _check(name: str, check: Callable[[object], object], fields: dict[str, object]) -> object:
     if name not in fields:
         raise ValueError("is missing")
-    if fields[name] is REPEATED:
+    if fields[name] is Odd.REPEATED:
         raise ValueError("must be given only once")
     return check(fields[name])
 
 
 def _timestamp(value: object) -> datetime:
     try:
-        if isinstance(value, str) and TIMESTAMP.fullmatch(value):
-            return datetime.fromisoformat(value)
+        sent = parse_as_sent(value) if isinstance(value, str) else None
     except ValueError:
         raise ValueError("must be a date that exists") from None
+    if sent is not None:
+        return sent
     raise ValueError(
         "must be text like 2017-01-01 13:05:12, with a fraction down to microseconds and an offset such as +01:00 or Z "
         "where wanted"
@@ -127,8 +107,8 @@ def _timestamp(value: object) -> datetime:
 
 def _number(low: float, high: float, asked: str) -> Callable[[object], float]:
     def check(value: object) -> float:
-        if isinstance(value, float) and low <= value <= high:
-            return value
+        if type(value) in (int, float) and low <= (number := float(cast("float", value))) <= high:
+            return number
         raise ValueError(f"must be {asked}")
 
     return check
@@ -142,18 +122,9 @@ def _speed(value: object) -> float | None:
 
 
 def _user_id(value: object) -> str:
-    if isinstance(value, str) and 0 < len(value) <= MAX_USER_ID and _encodable(value):
+    if isinstance(value, str) and 0 < len(value) <= MAX_USER_ID and encodable(value):
         return value
     raise ValueError(f"must be text of 1 to {MAX_USER_ID} characters that UTF-8 can encode")
-
-
-def _encodable(text: str) -> bool:
-    """Whether it is free of lone surrogates, which JSON can spell, but neither UTF-8 nor the store can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 CHECKS: dict[str, Callable[[object], object]] = {

@@ -1,119 +1,121 @@
 """Points as people push them: what an item of a list is, decoded many at once or one by one, and judged."""
 
 import re
-import unicodedata
-from contextlib import suppress
-from datetime import datetime
-from operator import attrgetter
-from typing import Any
+from collections.abc import Sequence
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any, overload
 
 import msgspec
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from datacosmos.domain import series
-from datacosmos.domain.instants import parse_time
+from datacosmos.domain.instants import parse_time, parse_times
 from datacosmos.errors import TooManyNames
-from datacosmos.sources.json_lists import NOT_AS_EXPECTED, STRING, Columns, Items
+from datacosmos.sources.json.lists import STRING, Arrays, Items
 
 MAX_NAME = 256
-Decoder = msgspec.json.Decoder[list[Any]]
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+T, V, NAME = itemgetter("t"), itemgetter("v"), itemgetter("name")
+NUMBERS = {int, float}
+# From outside of strings until behind the next comma between two objects.
+BETWEEN_OBJECTS = re.compile(
+    rb'(?:[^"}]++|' + STRING.pattern + rb"|\}(?![ \t\r\n]*+,))*+\}[ \t\r\n]*+,",
+    re.DOTALL,
+)
 
 
-class Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class PushedPoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     t: float | str
     v: float
 
 
-class TimedPoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A point whose time is epoch seconds, as nearly all are: those decode at once."""
-
-    t: float
-    v: float
-
-
-class DatedPoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A point whose time is text like ISO_T: those decode fast, too."""
-
-    t: datetime
-    v: float
-
-
-class NamedPoint(Point, forbid_unknown_fields=True, gc=False, kw_only=True):
+class NamedPoint(PushedPoint, forbid_unknown_fields=True, gc=False, kw_only=True):
     name: str
 
 
-class TimedNamedPoint(TimedPoint, forbid_unknown_fields=True, gc=False, kw_only=True):
-    name: str
+class Timed(msgspec.Struct, gc=False):
+    """A point's time with all of its digits, which a float of a far year would not hold."""
+
+    t: msgspec.Raw
 
 
-class DatedNamedPoint(DatedPoint, forbid_unknown_fields=True, gc=False, kw_only=True):
-    name: str
+TIMED, ALL_TIMED = msgspec.json.Decoder(Timed), msgspec.json.Decoder(list[Timed])
+POINT, NAMED_POINT = msgspec.json.Decoder(PushedPoint), msgspec.json.Decoder(NamedPoint)
+VALUE = msgspec.json.Decoder(float)
 
 
-T, V, NAME = attrgetter("t"), attrgetter("v"), attrgetter("name")
-BETWEEN_OBJECTS = re.compile(rb"\}[ \t\r\n]*+,")
-# A member that the decoder's own reading of a time takes for the same as `parse_time` does.
-ISO_T = re.compile(
-    rb'"t"[ \t\r\n]*+:[ \t\r\n]*+"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?'
-    rb'(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"'
-)
-
-EXACT = 1 << 31  # seconds up to which a float surely holds the microseconds
-MEMBER = re.compile(rb'"[ \t\r\n]*+:')
+# Many are read by orjson, whose numbers take the same time however they are spelled: msgspec's take a hundred times as
+# long for some. What it can't take is given to msgspec one by one, as that says what is wrong.
 
 
-class PointDecoder:
-    """Decodes points to the columns t, int64 microseconds since the epoch, and v, float64."""
-
-    def __init__(self, point: type[Point], timed: type[TimedPoint], dated: type[DatedPoint]) -> None:
-        self._members = len(msgspec.structs.fields(point))
-        self._point: msgspec.json.Decoder[Any] = msgspec.json.Decoder(point)
-        self._points: Decoder = msgspec.json.Decoder(list[point])
-        self._timed: Decoder = msgspec.json.Decoder(list[timed])
-        self._dated: Decoder = msgspec.json.Decoder(list[dated])
-
-    def many(self, text: bytes) -> tuple[list[Any], Columns]:
-        """Of a list, its items and the columns."""
-        try:
-            points = self._timed.decode(text)
-            t = series.from_seconds(np.fromiter(map(T, points), np.float64, len(points)))
-        except NOT_AS_EXPECTED:
-            points, t = self._with_texts(text)
-        require_once(text, len(points) * self._members)
-        return points, [t, np.fromiter(map(V, points), np.float64, len(points))]
-
-    def one(self, text: bytes) -> Any:
-        point = self._point.decode(text)
-        require_once(text, self._members)
-        return point
-
-    def _with_texts(self, text: bytes) -> tuple[list[Any], NDArray[np.int64]]:
-        if dated := len(ISO_T.findall(text)):
-            with suppress(*NOT_AS_EXPECTED):
-                points = self._dated.decode(text)
-                seconds = np.array([point.t.timestamp() for point in points])
-                if len(points) == dated and np.abs(seconds).max() < EXACT:
-                    return points, series.from_seconds(seconds)
-        points = self._points.decode(text)
-        return points, np.array([to_microseconds("t", point.t) for point in points], np.int64)
+def read_times(times: list[Any], text: bytes) -> NDArray[np.int64]:
+    """Microseconds since the epoch; `text` is what the times were decoded from. Raises one of NOT_AS_EXPECTED."""
+    kinds = set(map(type, times))
+    if kinds == {str}:
+        return np.array(parse_times(times), np.int64)
+    if kinds <= NUMBERS and not is_far(seconds := np.fromiter(times, np.float64, len(times))).any():
+        return series.from_seconds(seconds)
+    is_text = np.fromiter((isinstance(time, str) for time in times), np.bool_, len(times))
+    seconds = read_numbers([time for time in times if not isinstance(time, str)])
+    read = np.empty(len(times), np.int64)
+    read[~is_text] = series.from_seconds(seconds)
+    where: list[int] = np.flatnonzero(~is_text)[is_far(seconds)].tolist()
+    if where:
+        digits: list[str] = [bytes(timed.t).decode() for timed in ALL_TIMED.decode(text)]
+        read[where] = [round(Decimal(digits[index]) * series.SECOND) for index in where]
+        if not series.EARLIEST <= read[where].min() <= read[where].max() <= series.LATEST:
+            raise OverflowError("a time is beyond the years 1 to 9999")
+    if is_text.any():
+        read[is_text] = parse_times([time for time in times if isinstance(time, str)])
+    return read
 
 
-NAMELESS = PointDecoder(Point, TimedPoint, DatedPoint)
-NAMED = PointDecoder(NamedPoint, TimedNamedPoint, DatedNamedPoint)
-VALUE, VALUES = msgspec.json.Decoder(float), msgspec.json.Decoder(list[float])
+def read_numbers(numbers: list[Any]) -> NDArray[np.float64]:
+    if not set(map(type, numbers)) <= NUMBERS:
+        raise TypeError("a value is no number")
+    return np.fromiter(numbers, np.float64, len(numbers))
+
+
+def require_once(text: bytes, members: int, *fields: Sequence[Any]) -> None:
+    """Of flat objects with each member at least once: a colon in none of their `fields` is a member's."""
+    colons = text.count(b":")
+    if b"\\" in text:
+        text = text.replace(rb"\\", b"")
+        colons += text.count(rb"\u003a") + text.count(rb"\u003A")
+    elif colons == members:
+        return
+    if colons - sum(map(_colons, fields)) != members:
+        raise ValueError("a member is given more than once")
+
+
+def _colons(field: Sequence[Any]) -> int:
+    if str not in set(map(type, field)):
+        return 0
+    return "".join([value for value in field if isinstance(value, str)]).count(":")
+
+
+def _points(text: bytes) -> Arrays:
+    points = orjson.loads(text)
+    t, v = list(map(T, points)), list(map(V, points))
+    columns = [read_times(t, text), read_numbers(v)]
+    require_once(text, 2 * len(points), t)
+    return columns
 
 
 def _point(text: bytes) -> tuple[int, float]:
-    point = NAMELESS.one(text)
-    return to_microseconds("t", point.t), point.v
+    point = POINT.decode(text)
+    require_once(text, 2, [point.t])
+    return read_time(point.t, text), point.v
 
 
-POINT_ITEMS = Items(BETWEEN_OBJECTS, (np.int64, np.float64), lambda text: NAMELESS.many(text)[1], _point)
+POINT_ITEMS = Items(BETWEEN_OBJECTS, (np.int64, np.float64), _points, _point)
 VALUE_ITEMS = Items(
-    border=re.compile(rb","),
+    border=re.compile(rb"[^,]*+,"),
     columns=(np.float64,),
-    at_once=lambda text: [np.array(VALUES.decode(text), np.float64)],
+    at_once=lambda text: [read_numbers(orjson.loads(text))],
     one=lambda text: (VALUE.decode(text),),
 )
 
@@ -125,16 +127,19 @@ class NamedItems:
         self.numbers: dict[str, int] = {}
         self.items = Items(BETWEEN_OBJECTS, (np.intp, np.int64, np.float64), self._many, self._one)
 
-    def _many(self, text: bytes) -> Columns:
-        points, columns = NAMED.many(text)
-        names: list[str] = list(map(NAME, points))
+    def _many(self, text: bytes) -> Arrays:
+        points = orjson.loads(text)
+        names, t, v = list(map(NAME, points)), list(map(T, points)), list(map(V, points))
+        columns = [read_times(t, text), read_numbers(v)]
+        require_once(text, 3 * len(points), names, t)
         for name in dict.fromkeys(names):
             self._number(name)
         return [np.fromiter(map(self.numbers.__getitem__, names), np.intp, len(names)), *columns]
 
     def _one(self, text: bytes) -> tuple[int, int, float]:
-        point = NAMED.one(text)
-        return self._number(point.name), to_microseconds("t", point.t), point.v
+        point = NAMED_POINT.decode(text)
+        require_once(text, 3, [point.name, point.t])
+        return self._number(point.name), read_time(point.t, text), point.v
 
     def _number(self, name: str) -> int:
         if name not in self.numbers:
@@ -143,6 +148,29 @@ class NamedItems:
                 raise TooManyNames(f"a request may name {series.MAX_NAMES} series, but this one names more: split it")
             self.numbers[name] = len(self.numbers)
         return self.numbers[name]
+
+
+def read_time(time: float | str, text: bytes) -> int:
+    """Of one point. Raises ValueError, a sentence."""
+    far = isinstance(time, float) and is_far(time)
+    return exact_microseconds("t", TIMED.decode(text).t) if far else to_microseconds("t", time)
+
+
+@overload
+def is_far(seconds: float) -> bool: ...
+@overload
+def is_far(seconds: NDArray[np.float64]) -> NDArray[np.bool_]: ...
+def is_far(seconds: float | NDArray[np.float64]) -> bool | NDArray[np.bool_]:
+    """Whether a float of so many seconds may have lost the microsecond."""
+    return abs(seconds) > series.EXACT / series.SECOND
+
+
+def exact_microseconds(field: str, digits: msgspec.Raw) -> int:
+    """Of a number as JSON has it. Raises ValueError, a sentence."""
+    try:
+        return series.parse_seconds(bytes(digits).decode())
+    except OverflowError:
+        raise ValueError(f"{field} must lie in the years 1 to 9999") from None
 
 
 def to_microseconds(field: str, time: float | str) -> int:
@@ -165,13 +193,5 @@ def require_text(field: str, text: str, most: int) -> None:
         raise ValueError(f"{field} must not be empty")
     if len(text) > most:
         raise ValueError(f"{field} must have {most} characters or fewer")
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    if CONTROL.search(text):
         raise ValueError(f"{field} must hold no control character")
-
-
-def require_once(text: bytes, members: int) -> None:
-    """Of flat objects with each member at least once: what looks like one more is one again, or part of a text."""
-    if text.count(b":") == members or len(MEMBER.findall(text)) == members:
-        return
-    if STRING.sub(b"", text).count(b":") != members:
-        raise ValueError("a member is given more than once")

@@ -20,17 +20,20 @@ from numpy.typing import NDArray
 from datacosmos.domain import series
 from datacosmos.domain.series import EARLIEST, LATEST, SECOND, Samples
 from datacosmos.errors import InvalidUpload
-from datacosmos.sources.json_lists import MAX_FAULTS, NOT_AS_EXPECTED, read_list, refusal
-from datacosmos.sources.json_members import read_members
+from datacosmos.sources.digests import digest
+from datacosmos.sources.json.lists import MAX_FAULTS, NOT_AS_EXPECTED, read_list, refusal
+from datacosmos.sources.json.members import read_members
+from datacosmos.sources.json.sentences import sentence
 from datacosmos.sources.pushed_points import (
     MAX_NAME,
     POINT_ITEMS,
     VALUE_ITEMS,
     NamedItems,
+    exact_microseconds,
+    is_far,
     require_text,
     to_microseconds,
 )
-from datacosmos.sources.sentences import sentence
 
 MAX_UNIT = 64
 MOST_INTERVAL = (LATEST - EARLIEST) // SECOND
@@ -54,7 +57,13 @@ class NewSeries:
     samples: Samples
 
 
-FIELDS = msgspec.json.Decoder(Fields)
+class Begun(msgspec.Struct):
+    """The start with all of its digits."""
+
+    start: msgspec.Raw
+
+
+FIELDS, BEGUN = msgspec.json.Decoder(Fields), msgspec.json.Decoder(Begun)
 
 
 def parse_series(body: bytes) -> NewSeries:
@@ -63,6 +72,11 @@ def parse_series(body: bytes) -> NewSeries:
     if len(again := series.repeats(samples.t)):
         raise InvalidUpload([(index, "t repeats that of an earlier point") for index in again[:MAX_FAULTS].tolist()])
     return NewSeries(fields.name, fields.unit, series.in_order(samples))
+
+
+def parse_repeatable(body: bytes) -> tuple[NewSeries, bytes]:
+    """The same with the body's digest, by which it is known when it comes again."""
+    return parse_series(body), digest(body)
 
 
 def parse_points(body: bytes) -> Samples:
@@ -101,16 +115,18 @@ def _read(body: bytes) -> tuple[Fields, Samples]:
         return fields, Samples(*lists["points"])
     if fields.start is None or fields.interval is None or "values" not in lists or "points" in lists:
         raise refusal("send either points, or start, interval and values")
-    return fields, _evenly_sampled(fields.start, fields.interval, lists["values"][0])
+    return fields, _evenly_sampled(fields.start, fields.interval, lists["values"][0], others)
 
 
-def _evenly_sampled(start: float | str, interval: float, values: NDArray[np.float64]) -> Samples:
+def _evenly_sampled(start: float | str, interval: float, values: NDArray[np.float64], others: bytes) -> Samples:
     """The values from start on. The interval is meant as it is written: 0.1 is a tenth of a second."""
     microseconds = Fraction(Decimal(repr(interval))) * SECOND
     if not 1 <= microseconds <= MOST_INTERVAL * SECOND:
         raise refusal(f"interval must be at least a microsecond and at most {MOST_INTERVAL} seconds")
     try:
-        return series.evenly_sampled(to_microseconds("start", start), microseconds, values)
+        far = isinstance(start, float) and is_far(start)
+        first = exact_microseconds("start", BEGUN.decode(others).start) if far else to_microseconds("start", start)
+        return series.evenly_sampled(first, microseconds, values)
     except OverflowError:
         raise refusal("start and interval: the last of the values would lie beyond the year 9999") from None
     except ValueError as error:

@@ -1,37 +1,62 @@
-// Makes the replica set, of one member, and the service's own users: one that writes, one that only reads. Run again, it
-// changes nothing but their passwords.
-const { MONGODB_HOST, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD, MONGODB_READER_PASSWORD } = process.env;
+// Makes the replica set, of one member, and its users: root, and the service's own, one that writes and one that only
+// reads. Run again, it does what is not done yet, and changes nothing else but the service's passwords.
+const { MONGODB_MEMBER, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD, MONGODB_READER_PASSWORD } = process.env;
+const UNAUTHORIZED = 13;
+const AUTHENTICATION_FAILED = 18;
 const NOT_YET_INITIALIZED = 94;
+// Not through the replica set: at first there is none.
+const HERE = "127.0.0.1:27017/admin?directConnection=true";
 
-// Not through the replica set: there is none yet.
-const admin = connect(`mongodb://root:${encodeURIComponent(MONGODB_ROOT_PASSWORD)}@${MONGODB_HOST}/admin?directConnection=true`);
+function asRoot() {
+  return connect(`mongodb://root:${encodeURIComponent(MONGODB_ROOT_PASSWORD)}@${HERE}`);
+}
 
-function initiated() {
+// Until there is a user, MongoDB lets whoever comes from 127.0.0.1 make one.
+function asRootOrFirst() {
+  try {
+    const admin = asRoot(); // not returned at once: mongosh would wait for it, and let it fail, outside of the try
+    return admin;
+  } catch (error) {
+    if (error.code !== AUTHENTICATION_FAILED) throw error;
+    return connect(`mongodb://${HERE}`);
+  }
+}
+
+function initiated(admin) {
   try {
     return admin.adminCommand({ replSetGetStatus: 1 }).ok === 1;
   } catch (error) {
+    if (error.code === UNAUTHORIZED) throw new Error("MongoDB's volume was made with another MONGODB_ROOT_PASSWORD than that of .env");
     if (error.code !== NOT_YET_INITIALIZED) throw error;
     return false;
   }
 }
 
-if (!initiated()) {
-  admin.adminCommand({ replSetInitiate: { _id: "rs0", members: [{ _id: 0, host: MONGODB_HOST }] } });
+function waitForPrimary(admin) {
+  const deadline = Date.now() + 60000;
+  while (!admin.hello().isWritablePrimary) {
+    if (Date.now() > deadline) throw new Error(`${MONGODB_MEMBER} did not become the primary within a minute`);
+    sleep(200);
+  }
 }
 
-const deadline = Date.now() + 60000;
-while (!admin.hello().isWritablePrimary) {
-  if (Date.now() > deadline) throw new Error(`${MONGODB_HOST} did not become the primary within a minute`);
-  sleep(200);
-}
-
-const home = admin.getSiblingDB("datacosmos");
-
-function ensureUser(name, pwd, ...roles) {
+function ensureUser(home, name, pwd, ...roles) {
   const user = { pwd, roles: roles.map((role) => ({ role, db: "datacosmos" })) };
   if (home.getUser(name)) home.updateUser(name, user);
   else home.createUser({ user: name, ...user });
 }
 
-ensureUser("datacosmos", MONGODB_PASSWORD, "readWrite", "dbAdmin");
-ensureUser("reader", MONGODB_READER_PASSWORD, "read");
+let admin = asRootOrFirst();
+if (!initiated(admin)) {
+  admin.adminCommand({ replSetInitiate: { _id: "rs0", members: [{ _id: 0, host: MONGODB_MEMBER }] } });
+}
+waitForPrimary(admin);
+const known = admin.runCommand({ connectionStatus: 1 }).authInfo.authenticatedUsers.length > 0;
+if (!known) {
+  admin.createUser({ user: "root", pwd: MONGODB_ROOT_PASSWORD, roles: ["root"] });
+  admin = asRoot();
+}
+
+const home = admin.getSiblingDB("datacosmos");
+ensureUser(home, "datacosmos", MONGODB_PASSWORD, "readWrite", "dbAdmin");
+ensureUser(home, "reader", MONGODB_READER_PASSWORD, "read");

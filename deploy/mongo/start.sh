@@ -5,4 +5,8 @@ set -euo pipefail
 umask 077
 printf '%s\n' "${MONGODB_KEY:?}" >/run/mongodb/key
 unset MONGODB_KEY
+# As many open files as MongoDB asks for, or as many as the daemon allows.
+most=$(ulimit -Hn)
+if [[ $most == unlimited ]] || (( most > 64000 )); then most=64000; fi
+ulimit -Sn "$most"
 exec docker-entrypoint.sh mongod --keyFile /run/mongodb/key "$@"

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from datacosmos.domain.columns import EPOCH, MILLISECOND
 from datacosmos.errors import InvalidCursor
-from datacosmos.store.ranges import Position
+from datacosmos.store.mongo.ranges import Position
 
 INSIDE = re.compile(r"[a-z]+\|(-?[0-9]{1,15})\|(.+)", re.DOTALL)
 
@@ -37,4 +37,20 @@ def decode_cursor(kind: Kind, cursor: str) -> Position:
                 return position
     except (ValueError, OverflowError):
         pass
-    raise InvalidCursor(f"after is no cursor of these {kind}; take endCursor of the page before")
+    raise InvalidCursor(f"this is no cursor of these {kind}; take startCursor or endCursor of another page")
+
+
+def encode_name(name: str, kind: str = "series") -> str:
+    """Of a series in the list of all, or, by their ids, of those that are `stored`."""
+    return urlsafe_b64encode(f"{kind}|{name}".encode()).decode()
+
+
+def decode_name(cursor: str, kind: str = "series") -> str:
+    """Raises InvalidCursor for whatever encode_name can't have made."""
+    try:
+        _, _, name = urlsafe_b64decode(cursor.encode("ascii")).decode().partition("|")
+        if name and encode_name(name, kind) == cursor:
+            return name
+    except ValueError:
+        pass
+    raise InvalidCursor(f"this is no cursor of these {kind}; take startCursor or endCursor of another page")

@@ -8,25 +8,34 @@ from graphql import GraphQLError
 from strawberry.types import ExecutionContext
 
 from datacosmos.errors import (
+    AnswerTooLarge,
     DatacosmosError,
     Forbidden,
     InvalidCursor,
+    InvalidInterval,
     InvalidPage,
     InvalidRange,
+    SeriesGone,
     TooManyPoints,
     Unauthenticated,
     Unavailable,
+    UnknownSeries,
+    shorten,
 )
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 CODES: dict[type[DatacosmosError], str] = {
     InvalidRange: "INVALID_RANGE",
+    InvalidInterval: "INVALID_INTERVAL",
     InvalidPage: "INVALID_PAGE",
     InvalidCursor: "INVALID_CURSOR",
     TooManyPoints: "TOO_MANY_POINTS",
+    AnswerTooLarge: "ANSWER_TOO_LARGE",
     Unauthenticated: "UNAUTHENTICATED",
     Forbidden: "FORBIDDEN",
+    UnknownSeries: "UNKNOWN_SERIES",
+    SeriesGone: "UNKNOWN_SERIES",
     Unavailable: "UNAVAILABLE",
 }
 
@@ -46,9 +55,12 @@ class Schema(strawberry.Schema):
 def present_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """The error as the answer carries it."""
     presented: dict[str, Any] = dict(error.formatted)
+    presented["message"] = shorten(error.message)
     if is_unexpected(error):
         presented["message"] = f"An unexpected error; the log tells more under the request id {request_id}."
         presented["extensions"] = {"code": "INTERNAL", "requestId": request_id}
+    elif is_unreadable(error):
+        presented["message"] = "this value can't be read; a number may not have thousands of digits"
     elif code := code_of(error.original_error):
         presented["extensions"] = {"code": code}
     return presented
@@ -64,7 +76,13 @@ def log_error(error: GraphQLError) -> None:
 
 def is_unexpected(error: GraphQLError) -> bool:
     original = error.original_error
-    return not (original is None or isinstance(original, GraphQLError) or code_of(original))
+    expected = original is None or isinstance(original, GraphQLError) or code_of(original) or is_unreadable(error)
+    return not expected
+
+
+def is_unreadable(error: GraphQLError) -> bool:
+    """Whether it is about a literal that can't be made the value of its type, which is found before any execution."""
+    return isinstance(error.original_error, ValueError) and error.path is None and bool(error.nodes)
 
 
 def code_of(error: BaseException | None) -> str | None:

@@ -1,10 +1,10 @@
-"""How large a query may be: one validation rule, for a cost linear in the document.
+"""How large a query may be: its names, told before it is validated, and one validation rule, of linear cost.
 
 Strawberry's own limiters walk each fragment once per spread, so twenty fragments that spread the next one twice
 would keep them busy for ever.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -18,6 +18,8 @@ from graphql import (
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    Token,
+    TokenKind,
 )
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, SchemaExtension
 
@@ -33,11 +35,40 @@ class Extent(NamedTuple):
 
 def limit_extensions(settings: Settings) -> list[Callable[[], SchemaExtension]]:
     rules = limit_rules(settings)
-    return [lambda: MaxTokensLimiter(settings.max_query_tokens), lambda: AddValidationRules(rules)]
+    return [
+        lambda: MaxTokensLimiter(settings.max_query_tokens),
+        lambda: NameLimiter(settings.max_query_name_length),
+        lambda: AddValidationRules(rules),
+    ]
 
 
 def limit_rules(settings: Settings) -> list[type[ASTValidationRule]]:
     return [extent_rule(settings.max_query_depth, settings.max_query_aliases), MaxIntrospectionDepthRule]
+
+
+class NameLimiter(SchemaExtension):
+    """Refuses long names before validation, whose errors would repeat each; as aliases, every row would."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+
+    def on_parse(self) -> Iterator[None]:
+        yield
+        document = self.execution_context.graphql_document
+        if document is not None and (length := longest_name(document)) > self._longest:
+            error = _too_large(f"a name in the query has {length} characters; {self._longest} are allowed")
+            self.execution_context.pre_execution_errors = [error]
+
+
+def longest_name(document: DocumentNode) -> int:
+    """Characters of the longest name or alias in it."""
+    token: Token | None = document.loc and document.loc.start_token
+    longest = 0
+    while token is not None:
+        if token.kind is TokenKind.NAME:
+            longest = max(longest, token.end - token.start)
+        token = token.next
+    return longest
 
 
 def extent_rule(max_depth: int, max_aliases: int) -> type[ASTValidationRule]:

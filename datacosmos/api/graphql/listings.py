@@ -1,59 +1,114 @@
 """Lists that a query asks for, not yet read. How they are read plainly is told here; `fast` knows a faster way."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
+
+from strawberry.relay import PageInfo
 
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
-from datacosmos.api.graphql.types import Connection, Edge, page_info
+from datacosmos.api.graphql.paging import Connection, Count, Edge, page_info
 from datacosmos.domain import points as domain
-from datacosmos.domain.columns import Columns
+from datacosmos.domain.columns import Columns, Records
 from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
 from datacosmos.errors import TooManyPoints
-from datacosmos.store.minutes import Minutes
-from datacosmos.store.points import Points
-from datacosmos.store.ranges import Position, Window
+from datacosmos.store.minutes.minutes import Minutes
+from datacosmos.store.mongo.ranges import Position, Window
+from datacosmos.store.points.points import Points
+from datacosmos.store.points.queries import ALL, Filter
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 
-class Column(Enum):
-    """What a column of the store holds of each point."""
-
-    TIME = auto()
-    VALUE = auto()
-    CURSOR = auto()
+UNREAD = object()
+"""The root value of an execution that is given its lists as they are described, not yet read."""
 
 
-# Fields of the types Point, PointEdge and SensorReading that are columns.
-POINT: dict[str, Column | str] = {"time": Column.TIME, "value": Column.VALUE, "cursor": Column.CURSOR}
-READING: dict[str, Column | str] = {"time": Column.TIME, "temperatureC": Column.VALUE}
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store calls a field, and what stands for it where a document has none."""
+
+    name: str
+    absent: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How rows of one type of the schema are kept: its fields by their names in Python.
+
+    None stands for what is the same in all rows of one list, which tells it. `private` is what the type's resolvers
+    look at, and `kind` what a cursor of one of its edges points into, by the time of which name.
+    """
+
+    fields: Mapping[str, Stored | None]
+    private: Mapping[str, Stored] = field(default_factory=dict[str, Stored])
+    kind: Kind | None = None
+    time: str = ""
+
+
+def _named(*names: str) -> dict[str, Stored | None]:
+    return {name: Stored(name) for name in names}
+
+
+KEPT: dict[str, Kept] = {
+    "Point": Kept(
+        {"id": Stored("_id"), "series": None, **_named("time", "value", "tags", "received_at")},
+        {},
+        Kind.POINTS,
+        "time",
+    ),
+    "Discard": Kept(
+        {
+            "id": Stored("_id"),
+            "faults": Stored("faults", []),
+            **_named("source", "series", "time", "value", "tags", "reason", "reasons", "received_at", "duplicate_of"),
+        },
+        {"payload": Stored("raw", b"")},
+        Kind.DISCARDS,
+        "received_at",
+    ),
+    "SensorReading": Kept(
+        {
+            "sensor_id": None,
+            "time": Stored("time"),
+            "temperature_c": Stored("value"),
+            "temperature_f": Stored("sent_value"),
+        }
+    ),
+    "LocationMinute": Kept(_named("minute", "lat", "long", "accuracy", "speed", "count", "duplicates")),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Accepted points of a series, `limit` at most."""
+    """Accepted points of a series, `limit` at most, `down` from the newest."""
 
     points: Points
     series: str
     window: Window
     limit: int
     after: Position | None = None
+    down: bool = False
+    chosen: Filter = ALL
 
     def pages(self) -> AsyncGenerator[list[domain.Point]]:
-        return self.points.accepted(self.series, self.window, limit=self.limit, after=self.after)
+        return self.points.accepted(
+            self.series, self.window, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
+        )
 
-    def columns(self, *, ids: bool) -> AsyncGenerator[Columns]:
-        return self.points.columns(self.series, self.window, limit=self.limit, after=self.after, ids=ids)
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Records]:
+        return self.points.find_accepted(
+            self.series, self.window, fields, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """Discards, `limit` at most; no columns hold what is asked of them."""
+    """Discards, `limit` at most, `down` from the newest."""
 
     points: Points
     reason: Reason | None
@@ -61,14 +116,26 @@ class Discarded:
     window: Window
     limit: int
     after: Position | None = None
+    down: bool = False
 
     def pages(self) -> AsyncGenerator[list[domain.Point]]:
-        return self.points.discards(self.reason, self.window, limit=self.limit, after=self.after, source=self.source)
+        return self.points.discards(
+            self.reason, self.window, limit=self.limit, after=self.after, source=self.source, down=self.down
+        )
+
+    async def count(self) -> int:
+        """How many there are, beyond the limit too."""
+        return await self.points.count_discarded(self.reason, self.window, self.source)
+
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Records]:
+        return self.points.find_discarded(
+            self.reason, self.window, fields, limit=self.limit, after=self.after, source=self.source, down=self.down
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Minutes of a user, `limit` at most; no columns hold them either."""
+    """Minutes of a user, `limit` at most."""
 
     minutes: Minutes
     user_id: str
@@ -78,6 +145,9 @@ class Located:
     def pages(self) -> AsyncGenerator[list[Minute]]:
         return self.minutes.read(self.user_id, self.window, limit=self.limit)
 
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Records]:
+        return self.minutes.find(self.user_id, self.window, fields, limit=self.limit)
+
 
 class Asked(Protocol[Item]):
     """What a list is made from."""
@@ -85,21 +155,26 @@ class Asked(Protocol[Item]):
     @property
     def limit(self) -> int: ...
 
-    def pages(self) -> AsyncGenerator[list[Item]]: ...
+    def pages(self) -> AsyncGenerator[list[Item]]:
+        """Whole items."""
+        ...
+
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Records]:
+        """Some fields of the same, by the names of the store. Raises NoColumns where they are to be read whole."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Item, T]):
     """A plain list, with one asked for beyond the limit, to tell that there are more.
 
-    `elsewhere` says where there are. `covered` names the fields of T that are columns, and those that have the same
-    text in every row.
+    `elsewhere` says where there are, and `constants` what is the same in all rows.
     """
 
     asked: Asked[Item]
     row: Callable[[Item], T]
     elsewhere: str = ""
-    covered: Mapping[str, Column | str] = field(default_factory=dict[str, Column | str])
+    constants: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def most(self) -> int:
@@ -121,36 +196,37 @@ class Listing(Generic[Item, T]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a connection, with one asked for beyond it, to tell whether there is a next page.
-
-    `covered` is the same for the fields of an edge and of its node.
-    """
+    """One page of a connection, with one asked for beyond it, to tell whether there is a page there."""
 
     asked: Accepted | Discarded
     convert: Callable[[domain.Point], T]
     kind: Kind
-    covered: Mapping[str, Column | str] = field(default_factory=dict[str, Column | str])
+    count: Count
+    constants: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def most(self) -> int:
         return self.asked.limit - 1
 
     @property
-    def has_previous(self) -> bool:
-        return self.asked.after is not None
+    def is_backward(self) -> bool:
+        """Whether its rows come in the opposite order of its edges."""
+        return self.asked.down
+
+    def info(self, found: int, ends: tuple[str | None, str | None]) -> PageInfo:
+        behind = self.asked.after is not None
+        return page_info(found > self.most, behind, ends, backward=self.is_backward)
 
     async def read(self) -> Connection[T]:
         found = [point async for page in self.asked.pages() for point in page]
         edges = [self.row(point) for point in found[: self.most]]
+        if self.is_backward:
+            edges.reverse()
         ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-        return Connection(edges=edges, page_info=page_info(len(found) > self.most, self.has_previous, ends))
+        return Connection(edges=edges, page_info=self.info(len(found), ends), count=self.count)
 
     def row(self, point: domain.Point) -> Edge[T]:
         return Edge(cursor=encode_cursor(self.kind, self._position(point)), node=self.convert(point))
-
-    def cursor(self, points: Sequence[domain.Point]) -> str:
-        """Of the first of them."""
-        return encode_cursor(self.kind, self._position(points[0]))
 
     def _position(self, point: domain.Point) -> Position:
         time = point.reading.time if self.kind is Kind.POINTS else None
@@ -158,5 +234,8 @@ class Page(Generic[T]):
 
 
 async def answer(info: Info, listing: Listing[Any, Any] | Page[Any]) -> Any:
-    """The list itself; where the fast way is open, it is read as it is encoded."""
-    return listing if info.context.fast else await listing.read()
+    """The list itself; where the root is UNREAD, whoever put it there reads it."""
+    if info.root_value is UNREAD:
+        return listing
+    async with info.context.one_list:
+        return await listing.read()

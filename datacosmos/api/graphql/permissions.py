@@ -11,7 +11,7 @@ class IsAdmin(BasePermission):
     """Raises Unauthenticated or Forbidden itself: one message could not tell the two apart."""
 
     def has_permission(self, source: object, info: Info, **kwargs: Any) -> bool:  # noqa: ARG002
-        info.context.access.require_admin()
+        info.context.permissions.require_admin()
         return True
 
 
@@ -19,7 +19,7 @@ class IsOwner(BasePermission):
     """Raises Unauthenticated or Forbidden itself, as above."""
 
     def has_permission(self, source: object, info: Info, *, user_id: str, **kwargs: Any) -> bool:  # noqa: ARG002
-        info.context.access.require_owner(user_id)
+        info.context.permissions.require_subject_or_admin(user_id)
         return True
 
 

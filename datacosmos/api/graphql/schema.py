@@ -8,55 +8,68 @@ import strawberry
 from strawberry import UNSET
 from strawberry.schema.config import StrawberryConfig
 
+from datacosmos.api.graphql.charts import Charts
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, decode_cursor
 from datacosmos.api.graphql.errors import Schema
 from datacosmos.api.graphql.fast import FastSchema
+from datacosmos.api.graphql.filters import PointFilter, filter_of
 from datacosmos.api.graphql.limits import limit_extensions
-from datacosmos.api.graphql.listings import POINT, READING, Accepted, Discarded, Listing, Located, Page, answer
+from datacosmos.api.graphql.listings import Accepted, Discarded, Listing, Located, Page, answer
+from datacosmos.api.graphql.operations import ChosenOperation
+from datacosmos.api.graphql.paging import Connection, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only, owner_only
-from datacosmos.api.graphql.scalars import BIG_INT, DATE_TIME, BigInt
+from datacosmos.api.graphql.samples import count_points
+from datacosmos.api.graphql.scalars import BIG_INT, DATE_TIME, DURATION, BigInt
+from datacosmos.api.graphql.series import points_of
+from datacosmos.api.graphql.stored import StoredQueries
 from datacosmos.api.graphql.types import (
-    Connection,
     Discard,
     LocationMinute,
+    Order,
     Point,
     Receipt,
     SensorReading,
     SourceLedger,
+    is_down,
 )
 from datacosmos.api.times import make_window
+from datacosmos.domain.intervals import Interval
 from datacosmos.domain.points import Reason
-from datacosmos.errors import InvalidPage
 from datacosmos.settings import Settings
 from datacosmos.sources.data_server import SERIES
 from datacosmos.sources.sensors import series_of
 
 # Strawberry's permissions take an argument called source for their own.
 Source = Annotated[str | None, strawberry.argument(name="source")]
+Id = Annotated[strawberry.ID, strawberry.argument(name="id")]
 POINTS_PAGE, DISCARDS_PAGE = 1000, 100
-CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, BigInt: BIG_INT})
+CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, BigInt: BIG_INT, Interval: DURATION})
 
 
 @strawberry.type
-class Query:
+class Query(Charts, StoredQueries):
     @strawberry.field(
         description="Accepted points of a series, by time, then id; start and end are inclusive. "
         "More than the service's limit are an error, never cut short."
     )
     async def points(
-        self, info: Info, series: str = SERIES, start: datetime | None = UNSET, end: datetime | None = UNSET
+        self,
+        info: Info,
+        series: str = SERIES,
+        start: datetime | None = UNSET,
+        end: datetime | None = UNSET,
+        order: Order = Order.ASCENDING,
+        where: PointFilter | None = UNSET,
     ) -> list[Point]:
-        context = info.context
-        context.access.require_series(series)
-        window = make_window(start or None, end or None)
-        asked = Accepted(context.stores.points, series, window, context.max_points + 1)
-        return await answer(
-            info, Listing(asked, Point.of, "pointsConnection, or GET /points", {**POINT, "series": series})
-        )
+        info.context.permissions.require_series(series)
+        return await answer(info, points_of(info.context, series, (start, end), order, where))
 
-    @strawberry.field(description="The same points, page by page.")
-    async def points_connection(
+    @strawberry.field(
+        description="The same points, page by page, ascending. `first` and `after` go forwards, `last` and `before` "
+        "backwards from the end: `last: 1` is the newest."
+    )
+    async def points_connection(  # noqa: PLR0913, PLR0917 - so Strawberry learns of the arguments
         self,
         info: Info,
         series: str = SERIES,
@@ -64,14 +77,20 @@ class Query:
         end: datetime | None = UNSET,
         first: int = POINTS_PAGE,
         after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+        where: PointFilter | None = UNSET,
     ) -> Connection[Point]:
         context = info.context
-        context.access.require_series(series)
+        context.permissions.require_series(series)
         window = make_window(start or None, end or None)
-        size = page_size(first, POINTS_PAGE, context.max_points)
-        position = None if after is UNSET or after is None else decode_cursor(Kind.POINTS, after)
-        asked = Accepted(context.stores.points, series, window, size + 1, position)
-        return await answer(info, Page(asked, Point.of, Kind.POINTS, {**POINT, "series": series}))
+        most = context.max_points
+        page = page_asked_for(first, after, last, before, default=POINTS_PAGE, most=most)
+        position = None if page.cursor is None else decode_cursor(Kind.POINTS, page.cursor)
+        limit, chosen = page.size + 1, filter_of(where)
+        asked = Accepted(context.stores.points, series, window, limit, position, page.backward, chosen)
+        count = partial(count_points, context.stores, series, window, chosen)
+        return await answer(info, Page(asked, Point.of, Kind.POINTS, count, {"series": series}))
 
     @strawberry.field(
         description="What was discarded, for administrators, by receivedAt, then id; start and end are inclusive "
@@ -85,14 +104,24 @@ class Query:
         origin: Source = UNSET,
         start: datetime | None = UNSET,
         end: datetime | None = UNSET,
+        order: Order = Order.ASCENDING,
     ) -> list[Discard] | None:
-        context = info.context
+        points, most = info.context.stores.points, info.context.max_points
         window = make_window(start or None, end or None)
-        asked = Discarded(context.stores.points, reason or None, origin or None, window, context.max_points + 1)
+        asked = Discarded(points, reason or None, origin or None, window, most + 1, down=is_down(order))
         return await answer(info, Listing(asked, Discard.of, "discardsConnection"))
 
-    @strawberry.field(description="The same discards, page by page.", extensions=[admins_only()])
-    async def discards_connection(
+    @strawberry.field(
+        description="One discard, for administrators; null where there is none.", extensions=[admins_only()]
+    )
+    async def discard(self, info: Info, identifier: Id) -> Discard | None:
+        found = await info.context.stores.points.discard(identifier)
+        return Discard.of(found) if found else None
+
+    @strawberry.field(
+        description="The same discards, page by page, as in pointsConnection.", extensions=[admins_only()]
+    )
+    async def discards_connection(  # noqa: PLR0913, PLR0917 - so Strawberry learns of the arguments
         self,
         info: Info,
         reason: Reason | None = UNSET,
@@ -101,13 +130,15 @@ class Query:
         end: datetime | None = UNSET,
         first: int = DISCARDS_PAGE,
         after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
     ) -> Connection[Discard] | None:
-        context = info.context
+        points, most = info.context.stores.points, info.context.max_points
         window = make_window(start or None, end or None)
-        size = page_size(first, DISCARDS_PAGE, context.max_points)
-        position = None if after is UNSET or after is None else decode_cursor(Kind.DISCARDS, after)
-        asked = Discarded(context.stores.points, reason or None, origin or None, window, size + 1, position)
-        return await answer(info, Page(asked, Discard.of, Kind.DISCARDS))
+        page = page_asked_for(first, after, last, before, default=DISCARDS_PAGE, most=most)
+        position = None if page.cursor is None else decode_cursor(Kind.DISCARDS, page.cursor)
+        asked = Discarded(points, reason or None, origin or None, window, page.size + 1, position, page.backward)
+        return await answer(info, Page(asked, Discard.of, Kind.DISCARDS, asked.count))
 
     @strawberry.field(
         description="A user's minutes, for that user and administrators, ascending; start and end are inclusive and "
@@ -129,18 +160,18 @@ class Query:
         self, info: Info, sensor_id: str, start: datetime | None = UNSET, end: datetime | None = UNSET
     ) -> list[SensorReading] | None:
         context = info.context
-        context.access.require_caller()
+        context.permissions.require_caller()
         window = make_window(start or None, end or None)
         asked = Accepted(context.stores.points, series_of(sensor_id), window, context.max_points + 1)
         convert = partial(SensorReading.of, sensor_id)
-        return await answer(info, Listing(asked, convert, "pointsConnection", {**READING, "sensorId": sensor_id}))
+        return await answer(info, Listing(asked, convert, "pointsConnection", {"sensor_id": sensor_id}))
 
     @strawberry.field(
         description="What became of one delivery, for whoever sent it and administrators; null until it is written."
     )
     async def receipt(self, info: Info, delivery_id: strawberry.ID) -> Receipt | None:
         found = await info.context.stores.receipts.get(delivery_id)
-        if found is None or not info.context.access.may_see_receipt_of(found.sender):
+        if found is None or not info.context.permissions.may_see_receipt_of(found.sender):
             return None
         return Receipt.of(found)
 
@@ -156,18 +187,9 @@ def create_schema(settings: Settings, *, fast: bool = True) -> Schema:
     """Without `fast`, every list is completed by Strawberry itself, object by object: the same answers, later."""
     if fast:
         return FastSchema(settings, query=Query, config=CONFIG)
-    return Schema(query=Query, config=CONFIG, extensions=limit_extensions(settings))
+    return Schema(query=Query, config=CONFIG, extensions=[*limit_extensions(settings), ChosenOperation])
 
 
 def print_schema() -> str:
     """The SDL, the same for all settings."""
     return Schema(query=Query, config=CONFIG).as_str() + "\n"
-
-
-def page_size(first: int, default: int, max_points: int) -> int:
-    """`first`, between 1 and max_points; the default itself gives way to a smaller max_points."""
-    if first == default:
-        return min(default, max_points)
-    if 1 <= first <= max_points:
-        return first
-    raise InvalidPage(f"first is {first}; a page holds 1 to {max_points}")

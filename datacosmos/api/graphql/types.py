@@ -3,10 +3,10 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Generic, Self, TypeVar
+from enum import Enum
+from typing import Self
 
 import strawberry
-from strawberry.relay import PageInfo
 
 from datacosmos.api.graphql.scalars import BigInt
 from datacosmos.domain import ledger as ledgers
@@ -14,12 +14,22 @@ from datacosmos.domain import points as domain
 from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
 
-T = TypeVar("T")
 strawberry.enum(Reason, description="Why a reading was discarded, in order of precedence.")
+
+
+@strawberry.enum(description="Of a list, by the time and then the id that it goes by.")
+class Order(Enum):
+    ASCENDING = "ascending"
+    DESCENDING = "descending"
+
+
+def is_down(order: Order) -> bool:
+    return order is Order.DESCENDING
 
 
 @strawberry.type(description="An accepted point: one value at one time in one series.")
 class Point:
+    id: strawberry.ID
     series: str
     time: datetime
     value: float
@@ -32,6 +42,7 @@ class Point:
         if reading.series is None or reading.time is None or reading.value is None:
             raise ValueError(f"the accepted point {point.id} is incomplete")
         return cls(
+            id=strawberry.ID(point.id),
             series=reading.series,
             time=reading.time,
             value=reading.value,
@@ -61,6 +72,11 @@ class Discard:
             return self.payload.decode()
         except UnicodeDecodeError:
             return None
+
+    @strawberry.field(description="The first characters of the payload; what is no UTF-8 reads as \ufffd.")
+    def raw_preview(self, length: int = 200) -> str:
+        wanted = max(0, length)
+        return self.payload[: 4 * wanted].decode(errors="replace")[:wanted]
 
     @strawberry.field(description="The payload as it was received.")
     def raw_base64(self) -> str:
@@ -171,11 +187,11 @@ class SourceLedger:
 class LocationMinute:
     minute: datetime
     lat: float = strawberry.field(description="Degrees.")
-    long: float = strawberry.field(description="Degrees.")
+    long: float = strawberry.field(description="Degrees; on the shorter way, also across 180.")
     accuracy: float = strawberry.field(description="Metres.")
     speed: float | None = strawberry.field(description="Metres a second; null where it was unknown throughout.")
     count: int = strawberry.field(description="Locations that count in the averages.")
-    duplicates: int = strawberry.field(description="Locations turned away as duplicates of those.")
+    duplicates: int = strawberry.field(description="Locations refused as duplicates of those.")
 
     @classmethod
     def of(cls, minute: Minute) -> Self:
@@ -188,21 +204,3 @@ class LocationMinute:
             count=minute.count,
             duplicates=minute.duplicates,
         )
-
-
-@strawberry.type
-class Edge(Generic[T]):
-    cursor: str
-    node: T
-
-
-@strawberry.type(description="A page, and how to ask for the next: pass endCursor as `after`.")
-class Connection(Generic[T]):
-    edges: list[Edge[T]]
-    page_info: PageInfo
-
-
-def page_info(has_next: bool, has_previous: bool, ends: tuple[str | None, str | None]) -> PageInfo:
-    """`ends` are the cursors of the first and the last edge."""
-    start, end = ends
-    return PageInfo(has_next_page=has_next, has_previous_page=has_previous, start_cursor=start, end_cursor=end)

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import orjson
 from starlette.responses import Response
 
-from datacosmos.domain.series import to_seconds
-from datacosmos.store.roots import Series
+from datacosmos.api.lists.columns import second_texts
+from datacosmos.domain.series import floats_tell, to_seconds
+from datacosmos.store.series.roots import Series
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SeriesDescription:
     """A series without its points; start and end are those of its first and last, null while there are none."""
 
     id: str
@@ -35,7 +36,7 @@ class TimedValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(Told):
+class SeriesWithPoints(SeriesDescription):
     """A series with its points in time order; count, start and end are the whole series', whatever range was asked."""
 
     points: list[TimedValue]
@@ -45,7 +46,7 @@ class Whole(Told):
 class Page:
     """Some series, the oldest first, and where the next are found; null after the last."""
 
-    series: list[Told]
+    series: list[SeriesDescription]
     next: str | None
 
 
@@ -80,10 +81,14 @@ def answered(model: type, example: Any, description: str) -> dict[str, Any]:
 
 
 def _seconds(microseconds: int | None) -> int | float | None:
-    return None if microseconds is None else to_seconds(np.array([microseconds], np.int64))[0]
+    if microseconds is None:
+        return None
+    t = np.array([microseconds], np.int64)
+    # A fragment is for orjson alone, which writes it as the number that it is.
+    return to_seconds(t)[0] if floats_tell(t) else cast("float", orjson.Fragment(second_texts(t)[0]))
 
 
-TOLD = Told("01932f6e-8f1c-7d31-a2b5-0c3c5a1f9d10", "mast", "m/s", 3, 1711644934, 1711644935)
-WHOLE = asdict(TOLD) | {
+DESCRIPTION = SeriesDescription("01932f6e-8f1c-7d31-a2b5-0c3c5a1f9d10", "mast", "m/s", 3, 1711644934, 1711644935)
+WHOLE = asdict(DESCRIPTION) | {
     "points": [{"t": 1711644934, "v": 4.2}, {"t": 1711644934.5, "v": 4.25}, {"t": 1711644935, "v": 4.1}]
 }

@@ -6,12 +6,14 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from datacosmos.api.access import BEARER, Gate
+from datacosmos.api.bearer import BEARER
+from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.minutes import CAPACITY, Folded
 from datacosmos.http.bodies import read_unpacked
+from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import described, problem
 from datacosmos.sources.locations import MAX_USER_ID, parse
-from datacosmos.store.minutes import Minutes
+from datacosmos.store.minutes.minutes import Minutes
 
 MAX_BYTES = 16 * 1024
 FULL = f"a minute holds {CAPACITY} locations of a user, and this one is full; the location is not counted"
@@ -19,15 +21,14 @@ FULL = f"a minute holds {CAPACITY} locations of a user, and this one is full; th
 FIELDS: dict[str, dict[str, Any]] = {
     "timestamp": {
         "type": "string",
-        "description": "Local time at lat and long, or with an offset or Z; a space or T; at most microseconds.",
+        "description": "Local time at lat and long, or with an offset or Z; else by the rule of all times: ISO 8601, "
+        "seconds may be left out, a fraction has 1 to 9 digits and is cut to the microsecond.",
     },
     "lat": {"type": "number", "minimum": -90, "maximum": 90, "description": "Degrees."},
     "long": {"type": "number", "minimum": -180, "maximum": 180, "description": "Degrees."},
     "accuracy": {"type": "number", "minimum": 0, "description": "Metres."},
-    "speed": {
-        "anyOf": [{"type": "number", "minimum": 0}, {"const": -1}],
-        "description": "Metres a second; -1 for unknown.",
-    },
+    # No union with a constant, which generated clients can't tell from a number.
+    "speed": {"type": "number", "minimum": -1, "description": "Metres a second, 0 or more; -1 for unknown."},
     "user_id": {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID},
 }
 EXAMPLE = {
@@ -50,13 +51,13 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "Stored, or a duplicate of an earlier one: the same user and timestamp as sent.",
         "content": {"application/json": {"schema": RESULT, "example": {"result": Folded.STORED}}},
     },
-    **described(400, 401, 403, 413, 415, 429, 503),
+    **described(400, 401, 403, 408, 413, 415, 429, 503),
 }
 
 
-def locations_routes(minutes: Minutes, gate: Gate, *, open_to_all: bool) -> APIRouter:
-    """`open_to_all`: without a token; else the token's subject must be the user that the location is of."""
-    router = APIRouter(tags=["locations"])
+def locations_routes(minutes: Minutes, access: AccessControl) -> APIRouter:
+    """Where not everybody may write, the token's subject must be the user that the location is of."""
+    router = APIRouter(route_class=StrictRoute, tags=["locations"])
 
     @router.put(
         "/location",
@@ -67,12 +68,12 @@ def locations_routes(minutes: Minutes, gate: Gate, *, open_to_all: bool) -> APIR
         openapi_extra={"requestBody": BODY, "security": [{BEARER.scheme_name: []}]},
     )
     async def _put(request: Request) -> Response:
-        access = gate.admit(request.headers)
-        if not open_to_all:
-            access.require_caller()
+        permissions = access.admit(request.headers)
+        if not access.open_ingest:
+            permissions.require_caller()
         location = parse(await read_unpacked(request, MAX_BYTES))
-        if not open_to_all:
-            access.require_subject(location.user_id)
+        if not access.open_ingest:
+            permissions.require_subject(location.user_id)
         folded = await minutes.fold(location)
         if folded is Folded.FULL:
             return problem(429, FULL)

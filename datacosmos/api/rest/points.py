@@ -1,29 +1,66 @@
-"""GET /points: all points of a range in one request, as one JSON array, streamed."""
+"""GET /points: all points of a range in one request, streamed, in the format that the client names."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Security
 from starlette.responses import StreamingResponse
 
-from datacosmos.api.access import BEARER, Gate
-from datacosmos.api.texts import fill_rows, time_texts, value_texts
-from datacosmos.api.times import make_window
+from datacosmos.api.bearer import BEARER
+from datacosmos.api.lists.columns import fill_rows, time_texts, value_texts
+from datacosmos.api.lists.exports import Export, Exports
+from datacosmos.api.lists.formats import Format
+from datacosmos.api.media import ARROW, CSV, JSON, NDJSON, VARY, choose
+from datacosmos.api.times import RULE, Given, make_window, read_each
+from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.columns import Columns
 from datacosmos.domain.instants import parse_time
-from datacosmos.http.leaving import until_client_leaves
-from datacosmos.http.problems import InvalidParameters, described
+from datacosmos.http.parameters import StrictRoute
+from datacosmos.http.problems import described
 from datacosmos.sources.data_server import SERIES
-from datacosmos.store.points import Points
+from datacosmos.store.points.points import Points
 
-PART = 5000
-"""Points that are encoded at once."""
 ROW = b'{"time":%b,"value":%b}'
+
+
+def _texts(rows: Columns) -> list[list[bytes]]:
+    """Each time, and each value, as JSON has it."""
+    return [time_texts(rows.time), value_texts(rows.value)]
+
+
+def _json_rows(rows: Columns) -> bytes:
+    return fill_rows(ROW, _texts(rows), len(rows))
+
+
+def _json_lines(rows: Columns) -> bytes:
+    return fill_rows(ROW + b"\n", _texts(rows), len(rows), between=b"")
+
+
+def _csv_lines(rows: Columns) -> bytes:
+    return fill_rows(b"%b,%b\r\n", _texts(rows), len(rows), between=b"").replace(b'"', b"")
+
+
+FORMATS = {
+    JSON: Format(_json_rows, b"[", b",", b"]"),
+    NDJSON: Format(_json_lines),
+    CSV: Format(_csv_lines, b"time,value\r\n"),
+}
+OFFERS = (*FORMATS, ARROW)
+
+
+async def _format(media_type: str) -> Format[Columns]:
+    return FORMATS[media_type] if media_type in FORMATS else await asyncio.to_thread(_import_arrow)
+
+
+def _import_arrow() -> Format[Columns]:
+    from datacosmos.api.lists.arrow import POINTS  # noqa: PLC0415 - takes 30 MB, which only those who ask need
+
+    return POINTS
+
+
 TIME = Query(
-    description="ISO 8601 with an offset or Z (a + is written %2B), inclusive; none: open.",
+    min_length=1,
+    description=f"{RULE} (a + is written %2B); compared to the millisecond, inclusive; none: open.",
     examples=["2024-03-28T16:55:34Z"],
 )
 ARRAY = {
@@ -36,17 +73,20 @@ ARRAY = {
 }
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Every accepted point, by time. An array that is not closed was broken off by a failure.",
+        "description": "Every accepted point, by time. Where it fails it is broken off, before the array is closed.",
         "content": {
-            "application/json": {"schema": ARRAY, "example": [{"time": "2024-03-28T16:55:34Z", "value": -0.9523}]}
+            JSON: {"schema": ARRAY, "example": [{"time": "2024-03-28T16:55:34Z", "value": -0.9523}]},
+            NDJSON: {"schema": {"type": "string"}, "example": '{"time":"2024-03-28T16:55:34Z","value":-0.9523}\n'},
+            CSV: {"schema": {"type": "string"}, "example": "time,value\r\n2024-03-28T16:55:34Z,-0.9523\r\n"},
+            ARROW: {"schema": {"type": "string", "format": "binary"}},
         },
     },
-    **described(400, 401, 503),
+    **described(400, 401, 406, 503),
 }
 
 
-def points_routes(points: Points, gate: Gate) -> APIRouter:
-    router = APIRouter(tags=["points"])
+def points_routes(points: Points, access: AccessControl, exports: Exports) -> APIRouter:
+    router = APIRouter(route_class=StrictRoute, tags=["points"])
 
     @router.get(
         "/points",
@@ -57,53 +97,17 @@ def points_routes(points: Points, gate: Gate) -> APIRouter:
     )
     async def _export(
         request: Request,
-        series: Annotated[str, Query(description="Which series.")] = SERIES,
-        start: Annotated[str, TIME] = "",
-        end: Annotated[str, TIME] = "",
+        series: Annotated[str, Query(min_length=1, description="Which series.")] = SERIES,
+        start: Annotated[Given, TIME] = None,
+        end: Annotated[Given, TIME] = None,
     ) -> StreamingResponse:
-        times = _read_times(start=start, end=end)
-        window = make_window(times["start"], times["end"])
-        name = series or SERIES
-        gate.admit(request.headers).require_series(name)
-        batches = points.columns(name, window)
-        async with until_client_leaves(request):
-            first = await anext(batches)  # a store that is away is still a 503 here
-        return StreamingResponse(_encoded(first, batches), media_type="application/json")
+        window = make_window(*read_each(parse_time, {"start": start, "end": end}))
+        access.admit(request.headers).require_series(series)
+        media_type = choose(request.headers, OFFERS)
+        written = await _format(media_type)
+        batches = points.columns(series, window, freely=True)
+        async with exports.begin(request) as done:
+            first = await anext(batches)  # a store that is unavailable is still a 503 here
+            return Export(written.write(first, batches), done, exports.pace, media_type=media_type, headers=VARY)
 
     return router
-
-
-def _read_times(**texts: str) -> dict[str, datetime | None]:
-    """An empty text is a time not given. Raises InvalidParameters with every fault."""
-    times: dict[str, datetime | None] = {}
-    faults: dict[str, str] = {}
-    for name, text in texts.items():
-        try:
-            times[name] = parse_time(text) if text else None
-        except ValueError as error:
-            faults[name] = str(error)
-    if faults:
-        raise InvalidParameters(faults)
-    return times
-
-
-async def _encoded(first: Columns, batches: AsyncGenerator[Columns]) -> AsyncGenerator[bytes]:
-    """The array is closed only after the last batch: a failure before that leaves it open."""
-    yield b"["
-    comma = b""
-    async with aclosing(_parts(first, batches)) as parts:
-        async for part in parts:
-            yield comma + fill_rows(ROW, [time_texts(part.time), value_texts(part.value)], len(part))
-            comma = b","
-    yield b"]"
-
-
-async def _parts(first: Columns, batches: AsyncGenerator[Columns]) -> AsyncGenerator[Columns]:
-    """Parts that take a few milliseconds to encode, with a turn for others after each."""
-    async with aclosing(batches):
-        for begin in range(0, len(first), PART):
-            yield first[begin : begin + PART]
-        async for batch in batches:
-            for begin in range(0, len(batch), PART):
-                await asyncio.sleep(0)
-                yield batch[begin : begin + PART]

@@ -6,20 +6,31 @@ from typing import Any
 from fastapi import Security
 from starlette.responses import Response
 
-from datacosmos.api.access import BEARER
-from datacosmos.api.rest.answers import TOLD, WHOLE, AverageAndSum, Count, Page, Stored, Told, Whole, answered
-from datacosmos.api.rest.streams import CSV
+from datacosmos.api.bearer import BEARER
+from datacosmos.api.media import CSV
+from datacosmos.api.rest.answers import (
+    DESCRIPTION,
+    WHOLE,
+    AverageAndSum,
+    Count,
+    Page,
+    SeriesDescription,
+    SeriesWithPoints,
+    Stored,
+    answered,
+)
+from datacosmos.api.times import RULE
 from datacosmos.calculation.answers import Forecast, Foreseen, Interval
 from datacosmos.domain.metrics import Metrics
 from datacosmos.domain.series import MAX_NAMES
 from datacosmos.http.problems import described
-from datacosmos.sources.json_lists import MAX_ITEMS
+from datacosmos.sources.json.lists import MAX_ITEMS
 from datacosmos.sources.pushed_points import MAX_NAME
 from datacosmos.sources.uploads import MAX_UNIT
 
 TIME = {
     "anyOf": [{"type": "number"}, {"type": "string", "format": "date-time"}],
-    "description": "Epoch seconds, whole or fractional, or ISO 8601 with an offset; rounded to the microsecond.",
+    "description": f"Epoch seconds, whole or fractional, rounded to the microsecond; or {RULE}.",
 }
 VALUE = {"type": "number", "description": "A finite double."}
 NAME = {
@@ -82,11 +93,11 @@ METRICS = Metrics(
 )
 FORECAST = Forecast(1, 100, 0.5, [Foreseen(1711644935.5, 4.2, [Interval(95, 4.1, 4.3)])])
 CSV_ANSWER = {CSV: {"schema": {"type": "string"}, "example": "t,v\r\n1711644934,4.2\r\n1711644934.5,4.25\r\n"}}
-PUSH = (400, 413, 415)
+PUSH = (400, 403, 408, 413, 415)
 
-READ = answered(Whole, WHOLE, "The series. A list that is not closed was broken off by a failure.")
+READ = answered(SeriesWithPoints, WHOLE, "The series. A list that is not closed was broken off by a failure.")
 READ["content"] |= CSV_ANSWER
-CREATED = answered(Told, asdict(TOLD), "Stored.")
+CREATED = answered(SeriesDescription, asdict(DESCRIPTION), "Stored.")
 CREATED["headers"] = {"Location": {"description": "Where it is read.", "schema": {"type": "string"}}}
 APPENDED = answered(Stored, {"stored": 1, "already": 0}, "Stored, or there already.")
 
@@ -96,13 +107,14 @@ ROUTES: dict[str, dict[str, Any]] = {
         {201: CREATED},
         *PUSH,
         409,
+        422,
         body=_body(
             _forms(name=NAME, unit=UNIT),
             points={"unit": "m/s", "points": POINTS},
             evenly_sampled={"unit": "m/s"} | EVEN,
         ),
     ),
-    "list": _route("List series", {200: answered(Page, asdict(Page([TOLD], None)), "A page of series.")}, 400),
+    "list": _route("List series", {200: answered(Page, asdict(Page([DESCRIPTION], None)), "A page of series.")}, 400),
     "count": _route("Count series", {200: answered(Count, {"count": 1}, "How many.")}),
     "read": _route("Read a series back", {200: READ}, 400, 404),
     "delete": _route("Delete a series", {204: {"description": "Deleted."}}, 403, 404),
@@ -110,7 +122,6 @@ ROUTES: dict[str, dict[str, Any]] = {
         "Append points to a series",
         {200: APPENDED},
         *PUSH,
-        403,
         404,
         body=_body(_forms(), points=FURTHER, evenly_sampled=EVEN),
     ),

@@ -3,8 +3,8 @@
 # pyright: reportUnknownMemberType=false
 # nats-py leaves its keyword arguments untyped.
 
+import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,11 +21,12 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, PubAck, RetentionPolicy, StorageType, StreamConfig
 
 from datacosmos import observability as metrics
-from datacosmos.domain.points import Delivery
+from datacosmos.domain.points import Delivery, Receipt, Status
 from datacosmos.errors import QueueFull, QueueUnavailable
 from datacosmos.pipeline.queue import consumer as consumers
 from datacosmos.pipeline.queue.consumer import Consumer
 from datacosmos.pipeline.queue.errors import queue_errors
+from datacosmos.sources.encoded import Encoded
 
 ACK_WAIT = timedelta(seconds=5)
 """After this long without a word from its writer a message goes to another; so long it waits after a kill."""
@@ -37,7 +38,6 @@ NEARLY_FULL = 0.9
 """The part of the queue that polling may fill; the rest is kept for what is already under way."""
 
 log = structlog.stdlib.get_logger(__name__)
-_encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +61,34 @@ class Flight:
     oldest: datetime | None
 
 
-class Queue:
-    """Every method raises QueueUnavailable while NATS is away."""
+class _State(msgspec.Struct):
+    messages: int
+    first_ts: datetime
 
-    def __init__(self, client: Client, *, stream: str, max_bytes: int, timeout: timedelta) -> None:
+
+class _Info(msgspec.Struct):
+    """What the client leaves out of what the server tells of a stream."""
+
+    state: _State
+
+
+class Queue:
+    """Every method raises QueueUnavailable while NATS is unavailable."""
+
+    def __init__(self, client: Client, *, stream: str, max_bytes: int, replicas: int, timeout: timedelta) -> None:
         self._client = client
-        self._jetstream: JetStreamContext = client.jetstream(timeout=timeout.total_seconds())
+        self._timeout = timeout.total_seconds()
+        self._jetstream: JetStreamContext = client.jetstream(timeout=self._timeout)
         self._stream = stream
         self._dead = f"{stream}_dead"
-        self._max_bytes = max_bytes
+        self._max_bytes, self._replicas = max_bytes, replicas
         self._room = 0.0
         self._room_known_until = 0.0
         self._left_over: int | None = None
 
     async def prepare(self) -> None:
         """Make the streams and the consumer where there are none; those there are stay as they are."""
-        with queue_errors():
+        with queue_errors(self._replicas):
             await self._make(self._stream, RetentionPolicy.WORK_QUEUE)
             await self._make(self._dead, RetentionPolicy.LIMITS)
             await self._jetstream.add_consumer(
@@ -102,28 +114,33 @@ class Queue:
                     storage=StorageType.FILE,
                     discard=DiscardPolicy.NEW,
                     max_bytes=self._max_bytes,
+                    num_replicas=self._replicas,
                     duplicate_window=SAME_ID_WINDOW.total_seconds(),
                 )
             )
 
-    async def resize(self) -> None:
-        """Bring the streams' size to the setting's; all else, such as their replicas, is the operator's."""
-        with queue_errors():
+    async def adjust(self) -> None:
+        """Bring the streams' size and replicas to the settings'; all else is the operator's."""
+        wanted = {"max_bytes": self._max_bytes, "num_replicas": self._replicas}
+        with queue_errors(self._replicas):
             for name in (self._stream, self._dead):
                 config = (await self._jetstream.stream_info(name)).config
-                if config.max_bytes != self._max_bytes:
-                    await self._jetstream.update_stream(config, max_bytes=self._max_bytes)
+                before = {field: getattr(config, field) for field in wanted}
+                if before != wanted:
+                    await self._jetstream.update_stream(config, **wanted)
+                    log.warning("stream changed as set", stream=name, before=before, after=wanted)
 
-    async def publish(self, delivery: Delivery) -> None:
+    async def publish(self, delivery: Delivery | Encoded) -> None:
         """Returns once the delivery is durably on the queue; raises QueueFull where there is no room for it, and
         DeliveryTooLarge where it is larger than the server's max_payload."""
-        payload = _encoder.encode(delivery)
+        encoded = Encoded.of(delivery) if isinstance(delivery, Delivery) else delivery
+        receipt = encoded.receipt
         # The subject counts the readings, so that the stream itself can tell how many are in flight.
-        subject = f"{self._stream}.{delivery.source}.{len(delivery.points)}"
-        acknowledged = await self._publish(subject, payload, {"Nats-Msg-Id": delivery.id})
-        self._room -= len(payload) + OVERHEAD
+        subject = f"{self._stream}.{receipt.source}.{receipt.readings}"
+        acknowledged = await self._publish(subject, encoded.payload, {"Nats-Msg-Id": receipt.delivery_id})
+        self._room -= len(encoded.payload) + OVERHEAD
         if not acknowledged.duplicate:
-            _count(delivery)
+            _count(receipt)
 
     async def _put_aside(self, message: Msg, fault: str) -> None:
         sequence = message.metadata.sequence.stream
@@ -135,30 +152,26 @@ class Queue:
             raise QueueFull(f"the dead-letter stream {self._dead} is full: remove some of its messages") from None
 
     async def _publish(self, subject: str, payload: bytes, headers: dict[str, Any]) -> PubAck:
-        if not self._client.is_connected:
-            raise QueueUnavailable("NATS is away")
+        self._check_connection()
         with queue_errors():
             return await self._jetstream.publish(subject, payload, headers=headers)
 
     async def check_room(self) -> None:
-        """Raises QueueFull when the queue is nearly full, QueueUnavailable when NATS is away.
+        """Raises QueueFull when the queue is nearly full, QueueUnavailable when NATS is unavailable.
 
         What the server said holds for a second, less what was published from here since.
         """
-        if not self._client.is_connected:
-            raise QueueUnavailable("NATS is away")
+        self._check_connection()
         if self._room <= 0 or time.monotonic() > self._room_known_until:
-            state = await self.state()
-            self._room = NEARLY_FULL * state.max_bytes - state.bytes
-            self._room_known_until = time.monotonic() + 1
+            await self.state()
         if self._room <= 0:
             raise QueueFull("the queue is nearly full")
 
     async def state(self) -> QueueState:
+        self._check_connection()
         with queue_errors():
-            readings = await self._jetstream.stream_info(self._stream)
-            dead = await self._jetstream.stream_info(self._dead)
-        return QueueState(
+            readings, dead = await asyncio.gather(*map(self._jetstream.stream_info, (self._stream, self._dead)))
+        state = QueueState(
             received=readings.state.last_seq,
             messages=readings.state.messages,
             bytes=readings.state.bytes,
@@ -166,6 +179,32 @@ class Queue:
             dead_lettered=dead.state.messages,
             dead_letters_full=dead.state.bytes > NEARLY_FULL * (dead.config.max_bytes or 0),
         )
+        self._room = NEARLY_FULL * state.max_bytes - state.bytes
+        self._room_known_until = time.monotonic() + 1
+        return state
+
+    def _check_connection(self) -> None:
+        if not self._client.is_connected:
+            raise QueueUnavailable("NATS is unavailable")
+
+    async def oldest(self) -> datetime | None:
+        """Since when the oldest message has been on the queue, written by nobody yet; None where there is none."""
+        with queue_errors():
+            answer = await self._client.request(f"$JS.API.STREAM.INFO.{self._stream}", timeout=self._timeout)
+        try:
+            state = msgspec.json.decode(answer.data, type=_Info).state
+        except msgspec.ValidationError:  # it tells an error instead
+            raise QueueUnavailable(f"NATS can't serve: nothing is known of the stream {self._stream}") from None
+        return state.first_ts if state.messages else None
+
+    async def sources(self) -> set[str]:
+        """Every source that has messages on the queue, or put aside."""
+        subjects: set[str] = set()
+        with queue_errors():
+            for stream in (self._stream, self._dead):
+                info = await self._jetstream.stream_info(stream, subjects_filter=f"{stream}.>")
+                subjects |= (info.state.subjects or {}).keys()
+        return {subject.split(".")[1] for subject in subjects}
 
     async def in_flight(self, source: str) -> Flight:
         return await self._flight(self._stream, source)
@@ -224,7 +263,8 @@ def _readings(subject: str) -> int:
     return int(count) if count.isdecimal() else 0
 
 
-def _count(delivery: Delivery) -> None:
-    metrics.RECEIVED.labels(delivery.source).inc(len(delivery.points))
-    for status, count in Counter(point.verdict.status for point in delivery.points).items():
-        metrics.JUDGED.labels(delivery.source, status).inc(count)
+def _count(receipt: Receipt) -> None:
+    metrics.RECEIVED.labels(receipt.source).inc(receipt.readings)
+    for status, count in ((Status.ACCEPTED, receipt.accepted), (Status.DISCARDED, sum(receipt.discarded.values()))):
+        if count:
+            metrics.JUDGED.labels(receipt.source, status).inc(count)

@@ -16,7 +16,6 @@ from typing import Any
 
 from graphql import (
     ArgumentNode,
-    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
@@ -35,11 +34,14 @@ from graphql import (
     is_scalar_type,
     parse,
     parse_type,
+    specified_rules,
     visit,
 )
 from strawberry.schema.schema import validate_document
 
-from datacosmos.api.graphql.fast.plans import Plan
+from datacosmos.api.graphql.fast.operations import Operation
+from datacosmos.api.graphql.limits import limit_rules, longest_name
+from datacosmos.settings import Settings
 
 LITERAL = re.compile(
     r"""
@@ -65,7 +67,7 @@ class Known:
 
     document: DocumentNode
     name: str | None
-    plan: Plan | None
+    operation: Operation
     spans: tuple[tuple[int, int], ...] = ()
 
 
@@ -97,10 +99,11 @@ class Prepared:
 class Documents:
     """The documents used last. None stands for a text without its literals that no document can be kept for."""
 
-    def __init__(self, schema: GraphQLSchema, rules: Sequence[type[ASTValidationRule]], max_tokens: int) -> None:
+    def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
-        self._rules = tuple(rules)
-        self._max_tokens = max_tokens
+        self._rules = (*specified_rules, *limit_rules(settings))
+        self._max_tokens = settings.max_query_tokens
+        self._longest_name = settings.max_query_name_length
         self._known: OrderedDict[str, Known | None] = OrderedDict()
 
     def prepare(self, text: str) -> Prepared | None:
@@ -126,13 +129,15 @@ class Documents:
             document = parse(text, max_tokens=self._max_tokens)
         except GraphQLError:
             return None
+        if longest_name(document) > self._longest_name:
+            return None
         lifted = _lift(self._schema, document, literals)
-        known = self._keep(shape, lifted and self._check(shape, lifted, literals))
+        known = self._keep(shape, lifted and self._check(lifted, literals))
         if known is None and literals:
-            known, literals = self._keep(text, self._check(text, document, ())), ()
+            known, literals = self._keep(text, self._check(document, ())), ()
         return known and Prepared(known, text, literals)
 
-    def _check(self, text: str, document: DocumentNode, literals: Literals) -> Known | None:
+    def _check(self, document: DocumentNode, literals: Literals) -> Known | None:
         """None unless it is one query, and valid."""
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         if len(operations) != 1 or operations[0].operation is not OperationType.QUERY:
@@ -140,8 +145,8 @@ class Documents:
         if validate_document(self._schema, document, self._rules):
             return None
         name = operations[0].name
-        plan = None if "@" in text else Plan.of(self._schema, document)
-        return Known(document, name and name.value, plan, tuple(literal.span() for literal in literals))
+        operation = Operation(self._schema, document)
+        return Known(document, name and name.value, operation, tuple(literal.span() for literal in literals))
 
     def _keep(self, key: str, known: Known | None) -> Known | None:
         self._known[key] = known

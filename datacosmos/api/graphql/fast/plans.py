@@ -1,97 +1,259 @@
-"""A document's execution as far as it is the same at each request."""
+"""A query's execution as far as it is the same at each request: its lists as a plan, the rest left to the executor.
+
+A plan calls the resolvers that the schema has, which check who asks and describe each list; reads one list after the
+other; and has their rows encoded as they come. Whatever is unusual, an error of a resolver's above all, is found before
+anything is read, and all of it is then executed as Strawberry does. A failure in reading is an error of its field.
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from inspect import isawaitable
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from graphql import (
-    DocumentNode,
-    ExecutionResult,
     GraphQLError,
+    GraphQLField,
     GraphQLObjectType,
-    GraphQLSchema,
-    OperationDefinitionNode,
-    Undefined,
-    coerce_input_value,
-    is_leaf_type,
-    is_non_null_type,
+    OperationType,
+    get_argument_values,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
 )
-from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
+from graphql.execution.collect_fields import GroupedFieldSet
 from graphql.execution.executor import CollectedErrors
-from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, VariableValueSource
-from graphql.type import get_nullable_type
-from strawberry.execution import optimized_is_awaitable
+from graphql.pyutils import Path
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from datacosmos.api.graphql.fast.executor import FastExecutor
+from datacosmos.api.graphql.context import Context
+from datacosmos.api.graphql.fast.rows import (
+    Leaf,
+    NotCovered,
+    Selected,
+    Selection,
+    cursor_leaf,
+    first_cursor,
+    object_type,
+    select,
+)
+from datacosmos.api.graphql.listings import UNREAD, Listing, Page
+from datacosmos.api.graphql.paging import in_time
+from datacosmos.api.lists.encoding import Encoded
+from datacosmos.api.lists.turns import Outcome, Source
+from datacosmos.domain.columns import NoColumns
+from datacosmos.errors import DatacosmosError
+from datacosmos.store.points.points import COVERED
+
+CURSORS = frozenset({"startCursor", "endCursor"})
+PLAIN = ""  # the name of a list that is no page's edges
+
+
+class Unusual(Exception):
+    """A query that is executed as Strawberry does."""
+
+
+class ListPlan(NamedTuple):
+    """A plain list."""
+
+    rows: Selection
+
+    async def read(self, listing: Any, context: Context) -> Encoded:
+        outcome = await _read(listing, {PLAIN: self.rows}, None, context)
+        listing.check(outcome.found)
+        return outcome.lists[PLAIN]
+
+
+class PagePlan(NamedTuple):
+    """A connection, key by key: its edges, each selected on its own, or its PageInfo; and the cursor of its ends.
+
+    `totals` are the keys of how many there are in all.
+    """
+
+    parts: Mapping[str, "Selection | Info"]
+    ends: Leaf | None
+    totals: tuple[str, ...] = ()
+
+    async def read(self, page: Any, context: Context) -> dict[str, Any]:
+        total = await _total(page) if self.totals else 0
+        edges = {key: part for key, part in self.parts.items() if isinstance(part, Selection)}
+        outcome = await _read(page, edges, self.ends, context)
+        info = page.info(outcome.found, outcome.ends)
+        read = {
+            key: outcome.lists[key] if isinstance(part, Selection) else part(info) for key, part in self.parts.items()
+        }
+        return read | dict.fromkeys(self.totals, total)
+
+
+async def _total(page: Page[Any]) -> int:
+    try:
+        return await in_time(page.count)
+    except DatacosmosError as error:  # Strawberry will come upon it again, and tell
+        raise NotCovered from error
+
+
+Info = Callable[[Any], Any]
+Executor = StrawberryGraphQLCoreExecutionContext
+
+
+def _page_plan(executor: Executor, connection: GraphQLObjectType, selected: Selected) -> PagePlan:
+    parts: dict[str, Selection | Info] = {}
+    ends: Leaf | None = None
+    totals: list[str] = []
+    edge = object_type(connection.fields["edges"].type)
+    for key, details in executor.collect_subfields(connection, selected).grouped_field_set.items():
+        match details[0].node.name.value:
+            case "__typename":
+                parts[key] = _constant(connection.name)
+            case "edges":
+                parts[key] = select(executor, edge, details)
+            case "pageInfo":
+                parts[key], has_cursors = _page_info(executor, connection, details)
+                if has_cursors:
+                    ends = cursor_leaf(object_type(edge.fields["node"].type))
+            case "totalCount":
+                parts[key] = _constant("")  # keeps its place
+                totals.append(key)
+            case _:
+                raise NotCovered
+    return PagePlan(parts, ends, tuple(totals))
+
+
+def _page_info(executor: Executor, connection: GraphQLObjectType, selected: Selected) -> tuple[Info, bool]:
+    """What makes it, and whether it has a cursor."""
+    type_ = object_type(connection.fields["pageInfo"].type)
+    fields = executor.collect_subfields(type_, selected).grouped_field_set
+    names = {key: details[0].node.name.value for key, details in fields.items()}
+    members: dict[str, Info] = {
+        key: _constant(type_.name) if name == "__typename" else attrgetter(_python_name(type_.fields[name]))
+        for key, name in names.items()
+    }
+    return lambda info: {key: make(info) for key, make in members.items()}, not CURSORS.isdisjoint(names.values())
+
+
+def _constant(text: str) -> Info:
+    return lambda _: text
+
+
+def _python_name(field: GraphQLField) -> str:
+    return field.extensions["strawberry-definition"].python_name
+
+
+async def _read(
+    asked: Listing[Any, Any] | Page[Any], lists: Mapping[str, Selection], ends: Leaf | None, context: Context
+) -> Outcome:
+    fields = frozenset[str]().union(*(rows.names for rows in lists.values()), ends.names if ends else ())
+    turns = context.turns.columns if fields <= COVERED else context.turns.documents
+    encoders = {key: partial(rows.encode, asked.constants) for key, rows in lists.items()}
+    source = Source(asked.asked.rows(fields), turns, encoders, ends and partial(first_cursor, ends))
+    backward = isinstance(asked, Page) and asked.is_backward
+    return await source.read(asked.most, context.spool, backward=backward)
+
+
+@dataclass(frozen=True, slots=True)
+class RootField:
+    """A list or a page by its key, with the resolver and the arguments that the schema and the query have for it."""
+
+    key: str
+    details: Selected
+    field: GraphQLField
+    info: Any
+    plan: ListPlan | PagePlan
+
+    async def describe(self, executor: Executor) -> Any:
+        """Raises what the resolver raises."""
+        node, values = self.details[0].node, executor.variable_values
+        arguments = get_argument_values(self.field, node, values)
+        info = self.info._replace(context=executor.context_value, variable_values=values.coerced)
+        assert self.field.resolve is not None  # noqa: S101 - Strawberry's fields have one
+        return await self.field.resolve(None, info, **arguments)
+
+    async def read(self, executor: Executor, described: Any) -> Any:
+        """The list; or what the resolver has read itself. Raises Unusual, and a failure that nulls the whole answer."""
+        try:
+            if isinstance(described, Listing | Page):
+                return await self.plan.read(described, executor.context_value)
+            path = self.info.path
+            return await _awaited(
+                executor.complete_value(self.field.type, self.details, self.info, path, described, None)
+            )
+        except (NotCovered, NoColumns) as error:
+            raise Unusual from error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's
+            executor.handle_field_error(error, self.field.type, self.details, self.info.path)
+            return None
 
 
 class Plan:
-    """Executes a document without directives, so that what it selects does not depend on its variables."""
+    """The root fields of one operation, for one choice of what its directives and its fields' arguments depend on."""
 
-    def __init__(
-        self,
-        executor: FastExecutor,
-        root: GraphQLObjectType,
-        fields: GroupedFieldSet,
-        variables: Sequence[GraphQLVariableSignature],
-    ) -> None:
-        self._executor = executor
-        self._root = root
-        self._fields = fields
-        self._variables = variables
+    def __init__(self, executor: Executor, root: GraphQLObjectType, fields: GroupedFieldSet) -> None:
+        self._root, self._fields = root, fields
+        planned = {key: _plan(executor, root, key, details) for key, details in fields.items()}
+        self._lists = [field for field in planned.values() if field is not None]
+        self._others = {key: details for key, details in fields.items() if planned[key] is None}
 
-    @classmethod
-    def of(cls, schema: GraphQLSchema, document: DocumentNode) -> "Plan | None":
-        """None for a document with a variable that has a default, or a type that holds others."""
-        [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-        signatures = [get_variable_signature(schema, node) for node in operation.variable_definitions or ()]
-        variables = [each for each in signatures if isinstance(each, GraphQLVariableSignature) and _is_plain(each)]
-        bare = replace(operation, variable_definitions=())
-        others = [node for node in document.definitions if node is not operation]
-        is_awaitable: Any = optimized_is_awaitable
-        executor = FastExecutor.build(schema, DocumentNode(definitions=(bare, *others)), is_awaitable=is_awaitable)
-        root = schema.query_type
-        if len(variables) < len(signatures) or not isinstance(executor, FastExecutor) or root is None:
-            return None
-        fields = collect_fields(schema, executor.fragments, executor.variable_values, root, bare).grouped_field_set
-        return cls(executor, root, fields, variables)
-
-    async def execute(self, context: Any, inputs: Mapping[str, Any]) -> ExecutionResult | None:
-        """None where nothing was executed: a variable's value is missing, or does not fit."""
-        values = self._coerce(inputs)
-        if values is None:
-            return None
-        # What was collected is kept by the one that all are copies of; only what a request changes is its own.
-        executor = copy(self._executor)
-        executor.context_value = context
-        executor.variable_values = values
-        executor.collected_errors = CollectedErrors()
+    async def execute(self, executor: Executor) -> dict[str, Any]:
+        """The answer's data. Raises GraphQLError where an error nulls it; others are collected by the executor."""
         try:
-            completed: Any = executor.execute_fields(self._root, None, None, self._fields, None)
-            data = await completed if executor.is_awaitable(completed) else completed
-        except GraphQLError as error:
-            executor.collected_errors.add(error, None)
-            data = None
-        return ExecutionResult(data, executor.collected_errors.errors or None)
+            return await self._execute(executor)
+        except Unusual:
+            executor.collected_errors = CollectedErrors()
+            return await _awaited(executor.execute_fields(self._root, None, None, self._fields, None))
 
-    def _coerce(self, inputs: Mapping[str, Any]) -> VariableValues | None:
-        values = VariableValues({}, {})
-        for signature in self._variables:
-            value = inputs.get(signature.name, Undefined)
-            values.sources[signature.name] = VariableValueSource(signature, value)
-            if value is Undefined and not is_non_null_type(signature.type):
-                continue
-            coerced = coerce_input_value(value, signature.type)
-            if coerced is Undefined:
-                return None
-            values.coerced[signature.name] = coerced
-        return values
+    async def _execute(self, executor: Executor) -> dict[str, Any]:
+        try:
+            described = [await field.describe(executor) for field in self._lists]
+        except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
+            raise Unusual from error
+        data = {field.key: await field.read(executor, each) for field, each in zip(self._lists, described, strict=True)}
+        if self._others:
+            data |= await _awaited(executor.execute_fields(self._root, None, None, self._others, None))
+            data = {key: data[key] for key in self._fields if key in data}
+        return data
 
 
-def _is_plain(variable: GraphQLVariableSignature) -> bool:
-    return variable.default is None and is_leaf_type(get_nullable_type(variable.type))
+async def _awaited(value: Any) -> Any:
+    return await value if isawaitable(value) else value
+
+
+def _plan(executor: Executor, root: GraphQLObjectType, key: str, details: Selected) -> RootField | None:
+    """None for a field that is no list, or one of which something is selected that is not planned for."""
+    field = root.fields.get(details[0].node.name.value)
+    type_ = get_named_type(field.type) if field else None
+    if field is None or not isinstance(type_, GraphQLObjectType):
+        return None
+    try:
+        if "edges" in type_.fields:
+            plan: ListPlan | PagePlan = _page_plan(executor, type_, details)
+        elif is_list_type(get_nullable_type(field.type)):
+            plan = ListPlan(select(executor, type_, details))
+        else:
+            return None
+    except (NotCovered, GraphQLError):
+        return None
+    path = Path(None, key, root.name)
+    info: Any = executor.build_resolve_info(field, [each.node for each in details], root, path)
+    return RootField(key, details, field, info._replace(root_value=UNREAD), plan)
+
+
+class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Strawberry's, but that it executes the root fields of a query by a plan."""
+
+    def execute_root_grouped_field_set(
+        self,
+        root_type: GraphQLObjectType,
+        root_value: Any,
+        grouped_field_set: GroupedFieldSet,
+        serially: bool,
+        position_context: Any,
+    ) -> Any:
+        if self.operation.operation is OperationType.QUERY:
+            return Plan(self, root_type, grouped_field_set).execute(self)
+        return super().execute_root_grouped_field_set(
+            root_type, root_value, grouped_field_set, serially, position_context
+        )

@@ -1,184 +1,289 @@
-"""What is selected of each item of a list, made ready to encode many items at once."""
+"""What is selected of each row of a list, made ready to encode many rows at once.
+
+A selection knows which fields of the store it needs. Rows come as columns, which fill a template, or as records, of
+which each field is taken, checked and converted over all rows in turn, for orjson to encode them together.
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import chain, repeat
+from math import isfinite
+from operator import itemgetter
+from types import NoneType
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
 from graphql import (
+    GraphQLEnumType,
     GraphQLField,
-    GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    get_argument_values,
+    get_named_type,
     is_leaf_type,
 )
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
 from datacosmos.api.graphql.cursors import Kind, encode_key
-from datacosmos.api.graphql.listings import Column
-from datacosmos.api.texts import fill_rows, time_texts, value_texts
-from datacosmos.domain.columns import Columns
+from datacosmos.api.graphql.listings import KEPT, Kept
+from datacosmos.api.lists.columns import OPTIONS, fill_rows, time_texts, value_texts
+from datacosmos.domain.columns import EPOCH, MILLISECOND, Columns, Records
 
-UTC_OFFSET = timedelta(0)
+MOST = 1 << 31  # beyond which no Int is
+START = EPOCH.replace(tzinfo=None)
 Selected = list[FieldDetails]
-Complete = Callable[[Any], Any]
+Values = list[Any]
+SCALARS: dict[str, type] = {"String": str, "ID": str, "Float": float, "Int": int, "Boolean": bool, "DateTime": datetime}
 
 
 class NotCovered(Exception):
     """A list that has to be completed by Strawberry: an error or a null is in it, or a field is not what it seems."""
 
 
-class ColumnRows(NamedTuple):
-    """Rows made of columns alone: %b in `template` stands for each of the columns in turn."""
+class Constant(NamedTuple):
+    """What is the same in every row: a text, or the one that a list tells of itself under this name."""
 
-    template: bytes
-    columns: list[Column]
+    text: str = ""
+    name: str = ""
 
-    def encode(self, some: Columns) -> bytes:
-        """Raises NotCovered for a value that no JSON number can be."""
-        if Column.VALUE in self.columns and not np.isfinite(some.value).all():
-            raise NotCovered
-        texts = {column: _texts(column, some) for column in set(self.columns)}
-        return fill_rows(self.template, [texts[column] for column in self.columns], len(some))
+    def of(self, constants: Mapping[str, str]) -> str:
+        return constants[self.name] if self.name else self.text
 
 
-def column_rows(
-    executor: Executor[Any], item: GraphQLObjectType, selected: Selected, covered: Mapping[str, Column | str]
-) -> ColumnRows | None:
-    """None where a field is selected that no column holds."""
-    parts: list[bytes] = []
-    columns: list[Column] = []
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Values for orjson, made of some fields of each record; and their texts, where columns hold them."""
+
+    names: frozenset[str]
+    values: Callable[[Records], Values]
+    texts: Callable[[Columns], Sequence[bytes]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """An object's members by the keys they are asked for under."""
+
+    members: dict[str, "Constant | Leaf | Selection"]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Fields of the store."""
+        return frozenset[str]().union(*(each.names for each in self.members.values() if not isinstance(each, Constant)))
+
+    def encode(self, constants: Mapping[str, str], rows: Columns | Records) -> bytes:
+        """Comma-separated. Raises NotCovered wherever Strawberry would have found an error."""
+        try:
+            if isinstance(rows, Columns):
+                leaves: list[Leaf] = []
+                template = self._template(constants, leaves)
+                return fill_rows(template, [_texts(leaf, rows) for leaf in leaves], len(rows))
+            return orjson.dumps(self._objects(constants, rows), option=OPTIONS)[1:-1]
+        except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
+            raise NotCovered from error
+
+    def _template(self, constants: Mapping[str, str], leaves: list[Leaf]) -> bytes:
+        parts: list[bytes] = []
+        for key, member in self.members.items():
+            text = b"%b"
+            if isinstance(member, Leaf):
+                leaves.append(member)
+            elif isinstance(member, Constant):
+                text = _literal(member.of(constants))
+            else:
+                text = member._template(constants, leaves)  # noqa: SLF001 - one of the same
+            parts.append(_literal(key) + b":" + text)
+        return b"{" + b",".join(parts) + b"}"
+
+    def _objects(self, constants: Mapping[str, str], rows: Records) -> list[dict[str, Any]]:
+        columns: list[Iterable[Any]] = []
+        for member in self.members.values():
+            if isinstance(member, Leaf):
+                columns.append(member.values(rows))
+            elif isinstance(member, Constant):
+                columns.append(repeat(member.of(constants), len(rows)))
+            else:
+                columns.append(member._objects(constants, rows))  # noqa: SLF001
+        keys = tuple(self.members)
+        if not keys:
+            return [{} for _ in rows]
+        return [dict(zip(keys, row, strict=False)) for row in zip(*columns, strict=True)]
+
+
+def select(executor: Executor[Any], item: GraphQLObjectType, selected: Selected) -> Selection:
+    """What is selected of rows, or of edges around them. Raises NotCovered where the store keeps no such field."""
+    if "node" in item.fields:
+        node = object_type(item.fields["node"].type)
+        return _select(executor, item, selected, lambda _, details: _edge_member(executor, node, details))
+    return _select(executor, item, selected, partial(_member, executor, _kept(item)))
+
+
+def cursor_leaf(item: GraphQLObjectType) -> Leaf:
+    """The cursors of edges around this type."""
+    kept = _kept(item)
+    if kept.kind is None:
+        raise NotCovered
+    take = itemgetter(kept.time, "_id")
+
+    def values(rows: Records) -> Values:
+        keys = (((time - START) // MILLISECOND, name.encode()) for time, name in map(take, rows))
+        return [encode_key(kept.kind or Kind.POINTS, *key).decode() for key in keys]
+
+    return Leaf(frozenset({kept.time, "_id"}), values, _cursor_texts)
+
+
+def first_cursor(leaf: Leaf, rows: Columns | Records) -> str:
+    """Of the first row."""
+    if isinstance(rows, Columns):
+        return _texts(leaf, rows[:1])[0][1:-1].decode()
+    return leaf.values(rows[:1])[0]
+
+
+Member = Callable[[GraphQLField, Selected], Constant | Leaf | Selection]
+
+
+def _select(executor: Executor[Any], item: GraphQLObjectType, selected: Selected, member: Member) -> Selection:
+    members: dict[str, Constant | Leaf | Selection] = {}
     for key, details in executor.collect_subfields(item, selected).grouped_field_set.items():
         name = details[0].node.name.value
-        held = item.name if name == "__typename" else covered.get(name)
-        if name == "node":
-            node = column_rows(executor, object_type(item.fields[name].type), details, covered)
-            if node is None:
-                return None
-            text = node.template
-            columns += node.columns
-        elif isinstance(held, str):
-            text = _literal(held)
-        elif held is None:
-            return None
-        else:
-            text = b"%b"
-            columns.append(held)
-        parts.append(_literal(key) + b":" + text)
-    return ColumnRows(b"{" + b",".join(parts) + b"}", columns)
+        members[key] = Constant(item.name) if name == "__typename" else member(item.fields[name], details)
+    return Selection(members)
+
+
+def _edge_member(executor: Executor[Any], node: GraphQLObjectType, details: Selected) -> Leaf | Selection:
+    match details[0].node.name.value:
+        case "cursor":
+            return cursor_leaf(node)
+        case "node":
+            return _select(executor, node, details, partial(_member, executor, _kept(node)))
+        case _:
+            raise NotCovered
+
+
+def _member(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Constant | Leaf:
+    definition: StrawberryField = field.extensions["strawberry-definition"]
+    if definition.base_resolver is not None:
+        return _resolved(executor, kept, field, details)
+    if definition.python_name not in kept.fields:
+        raise NotCovered
+    stored = kept.fields[definition.python_name]
+    if stored is None:
+        return Constant(name=definition.python_name)
+    name, absent, check = stored.name, stored.absent, _checking(field.type)
+    return Leaf(frozenset({name}), lambda rows: check([row.get(name, absent) for row in rows]), TEXTS.get(name))
+
+
+def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Leaf:
+    """By the field's own resolver; none of a row looks at more than what is private of it, and its arguments."""
+    definition: StrawberryField = field.extensions["strawberry-definition"]
+    if definition.extensions or not all(is_leaf_type(get_named_type(each.type)) for each in field.args.values()):
+        raise NotCovered
+    resolve: Any = definition.base_resolver and definition.base_resolver.wrapped_func
+    given = get_argument_values(field, details[0].node, executor.variable_values)
+    names = {to_camel_case(each.python_name): each.python_name for each in definition.arguments}
+    arguments = {names[name]: value for name, value in given.items()}
+    origin: Any = definition.origin
+    check = _checking(field.type)
+    private = [(name, stored.name, stored.absent) for name, stored in kept.private.items()]
+
+    def resolved(row: Mapping[str, Any]) -> Any:
+        made = object.__new__(origin)
+        for name, stored, absent in private:
+            setattr(made, name, row.get(stored, absent))
+        return resolve(made, **arguments)
+
+    return Leaf(frozenset(stored for _, stored, _ in private), lambda rows: check([resolved(row) for row in rows]))
+
+
+def _checking(type_: GraphQLOutputType) -> Callable[[Values], Values]:
+    """What raises NotCovered unless all are values of this type, and gives them as orjson is to have them."""
+    is_needed = isinstance(type_, GraphQLNonNull)
+    inside = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    if isinstance(inside, GraphQLList):
+        return partial(
+            _check_lists, _checking(inside.of_type), is_enum=isinstance(get_named_type(inside), GraphQLEnumType)
+        )
+    if isinstance(inside, GraphQLEnumType):
+        names = {member.value: name for name, member in inside.values.items()} | ({} if is_needed else {None: None})
+        return lambda values: list(map(names.__getitem__, values))
+    kind = SCALARS.get(inside.name)
+    if kind is None:
+        raise NotCovered
+    kinds = {kind} if is_needed else {kind, NoneType}
+    if kind is float and is_needed:
+        return partial(_check_finite, kinds)
+    return partial(_check_small if kind is int else _check, kinds)
+
+
+def _check(kinds: set[type], values: Values) -> Values:
+    if not set(map(type, values)) <= kinds:
+        raise NotCovered
+    return values
+
+
+def _check_finite(kinds: set[type], values: Values) -> Values:
+    if not all(map(isfinite, _check(kinds, values))):
+        raise NotCovered
+    return values
+
+
+def _check_small(kinds: set[type], values: Values) -> Values:
+    if any(each is not None and not -MOST <= each < MOST for each in _check(kinds, values)):
+        raise NotCovered
+    return values
+
+
+def _check_lists(check: Callable[[Values], Values], values: Values, *, is_enum: bool) -> Values:
+    if is_enum:
+        return [check(each) for each in _check({list}, values)]
+    check(list(chain.from_iterable(_check({list}, values))))
+    return values
+
+
+def _cursor_texts(some: Columns) -> list[bytes]:
+    assert some.id is not None  # noqa: S101 - ids were asked for
+    keys = zip(some.time.tolist(), some.id.tolist(), strict=True)
+    return [b'"%b"' % encode_key(Kind.POINTS, *key) for key in keys]
+
+
+def _id_texts(some: Columns) -> list[bytes]:
+    assert some.id is not None  # noqa: S101 - they were asked for
+    return [orjson.dumps(each.decode()) for each in some.id.tolist()]
+
+
+TEXTS: dict[str, Callable[[Columns], Sequence[bytes]]] = {
+    "_id": _id_texts,
+    "time": lambda some: time_texts(some.time),
+    "value": lambda some: value_texts(some.value),
+}
+
+
+def _texts(leaf: Leaf, some: Columns) -> Sequence[bytes]:
+    assert leaf.texts is not None  # noqa: S101 - columns are read only for what they hold
+    return leaf.texts(some)
 
 
 def _literal(text: str) -> bytes:
     return orjson.dumps(text).replace(b"%", b"%%")
 
 
-def _texts(column: Column, some: Columns) -> list[bytes]:
-    match column:
-        case Column.TIME:
-            return time_texts(some.time)
-        case Column.VALUE:
-            return value_texts(some.value)
-        case Column.CURSOR:
-            return [b'"%b"' % cursor for cursor in _cursors(some)]
-
-
-def _cursors(some: Columns) -> list[bytes]:
-    assert some.id is not None  # noqa: S101 - ids were asked for
-    return [encode_key(Kind.POINTS, *key) for key in zip(some.time.tolist(), some.id.tolist(), strict=True)]
-
-
-def cursor_of_column(some: Columns) -> str:
-    """Of its first row."""
-    return _cursors(some[:1])[0].decode()
-
-
-def object_rows(
-    executor: Executor[Any], item: GraphQLObjectType, selected: Selected, make: Callable[[Any], object]
-) -> Callable[[Sequence[Any]], bytes]:
-    """What encodes rows that need whole items. It raises NotCovered wherever Strawberry would have found an error."""
-    complete = _completing_object(executor, item, selected)
-
-    def encode(some: Sequence[Any]) -> bytes:
-        try:
-            return orjson.dumps([complete(make(item)) for item in some], option=orjson.OPT_UTC_Z)[1:-1]
-        except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
-            raise NotCovered from error
-
-    return encode
-
-
-def _completing_object(executor: Executor[Any], item: GraphQLObjectType, selected: Selected) -> Complete:
-    fields: list[tuple[str, Complete, Complete]] = []
-    for key, details in executor.collect_subfields(item, selected).grouped_field_set.items():
-        name = details[0].node.name.value
-        if name == "__typename":
-            fields.append((key, lambda _: item.name, lambda name: name))
-        else:
-            field = item.fields[name]
-            fields.append((key, _getting(field), _completing(executor, field.type, details)))
-    return lambda source: {key: complete(get(source)) for key, get, complete in fields}
-
-
-def _getting(field: GraphQLField) -> Complete:
-    """The field's own resolver; none that may stand in a list looks at more than its object."""
-    definition: StrawberryField = field.extensions["strawberry-definition"]
-    if definition.base_resolver is None:
-        return attrgetter(definition.python_name)
-    if definition.arguments or definition.extensions:
+def _kept(item: GraphQLObjectType) -> Kept:
+    if item.name not in KEPT:
         raise NotCovered
-    resolve: Any = definition.base_resolver.wrapped_func
-    return resolve
-
-
-def _completing(executor: Executor[Any], type_: GraphQLOutputType, details: Selected) -> Complete:
-    if isinstance(type_, GraphQLNonNull):
-        inside = type_.of_type
-        return (
-            _completing_leaf(inside) if is_leaf_type(inside) else _refusing_none(_completing(executor, inside, details))
-        )
-    if isinstance(type_, GraphQLList):
-        each = _completing(executor, type_.of_type, details)
-        return lambda values: None if values is None else [each(value) for value in values]
-    if is_leaf_type(type_):
-        complete = _completing_leaf(type_)
-    else:
-        complete = _completing_object(executor, object_type(type_), details)
-    return lambda value: None if value is None else complete(value)
-
-
-def _completing_leaf(type_: GraphQLLeafType) -> Complete:
-    return _time if type_.name == "DateTime" else _refusing_none(type_.coerce_output_value)
-
-
-def _time(value: Any) -> datetime:
-    """As it is: orjson writes a time in UTC as format_time does, only sooner."""
-    if not isinstance(value, datetime) or value.utcoffset() != UTC_OFFSET:
-        raise NotCovered
-    return value
-
-
-def _refusing_none(complete: Complete) -> Complete:
-    def refuse(value: Any) -> Any:
-        completed = complete(value)
-        if completed is None:
-            raise NotCovered
-        return completed
-
-    return refuse
+    return KEPT[item.name]
 
 
 def object_type(type_: GraphQLOutputType) -> GraphQLObjectType:
-    while isinstance(type_, (GraphQLNonNull, GraphQLList)):
-        type_ = type_.of_type
-    if not isinstance(type_, GraphQLObjectType):
+    named = get_named_type(type_)
+    if not isinstance(named, GraphQLObjectType):
         raise NotCovered
-    return type_
+    return named

@@ -4,18 +4,16 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from collections.abc import Iterable
-from inspect import isawaitable
 from typing import Any
 
-from graphql import DocumentNode, execute, specified_rules
-from strawberry.execution import optimized_is_awaitable
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from datacosmos.api.graphql.errors import Schema
 from datacosmos.api.graphql.fast.documents import Documents, Prepared
-from datacosmos.api.graphql.fast.executor import FastExecutor
-from datacosmos.api.graphql.limits import limit_extensions, limit_rules
+from datacosmos.api.graphql.fast.plans import PlanExecutor
+from datacosmos.api.graphql.limits import limit_extensions
+from datacosmos.api.graphql.operations import ChosenOperation
 from datacosmos.settings import Settings
 
 
@@ -23,9 +21,9 @@ class FastSchema(Schema):
     """Executes a query of a known shape without reading it anew; any other goes through Strawberry's own steps."""
 
     def __init__(self, settings: Settings, **parts: Any) -> None:
-        super().__init__(extensions=limit_extensions(settings), execution_context_class=FastExecutor, **parts)
-        rules = [*specified_rules, *limit_rules(settings)]
-        self._documents = Documents(self._schema, rules, settings.max_query_tokens)
+        extensions = [*limit_extensions(settings), ChosenOperation]
+        super().__init__(extensions=extensions, execution_context_class=PlanExecutor, **parts)
+        self._documents = Documents(self._schema, settings)
 
     async def execute(
         self,
@@ -56,25 +54,9 @@ class FastSchema(Schema):
         self, prepared: Prepared, variables: dict[str, Any] | None, context: Any
     ) -> ExecutionResult | None:
         """None where nothing was executed: a variable's value, or a literal's, does not fit."""
-        values = {**(variables or {}), **prepared.variables}
-        if prepared.known.plan is not None:
-            result = await prepared.known.plan.execute(context, values)
-        else:
-            result = await self._execute_document(prepared.known.document, values, context)
+        result = await prepared.known.operation.execute(context, {**(variables or {}), **prepared.variables})
         if result is None or any(error.path is None for error in result.errors or ()):
             return None
         errors = [prepared.locate(error) for error in result.errors or ()]
         self.process_errors(errors)
         return ExecutionResult(result.data, errors or None)
-
-    async def _execute_document(self, document: DocumentNode, variables: dict[str, Any], context: Any) -> Any:
-        is_awaitable: Any = optimized_is_awaitable
-        result: Any = execute(
-            self._schema,
-            document,
-            context_value=context,
-            variable_values=variables,
-            executor_class=FastExecutor,
-            is_awaitable=is_awaitable,
-        )
-        return await result if isawaitable(result) else result

@@ -1,4 +1,4 @@
-// GraphiQL with a first query that is ready to run; a ?query= in the address takes its place.
+// GraphiQL with a first query that is ready to run; one edited here before, or a ?query= in the address, takes its place.
 
 const FIRST_QUERY = `# The points of the last hour, page by page:
 # press the button, or Ctrl-Enter.
@@ -7,7 +7,9 @@ const FIRST_QUERY = `# The points of the last hour, page by page:
 # put the token that is printed by
 # \`datacosmos token --role admin\`
 # into Headers below, and ask for
-# { discards { reason reasons raw receivedAt } }
+# { discards { reason faults receivedAt rawPreview } }
+# or, of a simulated sensor,
+# { sensorReadings(sensorId: "greenhouse") { time temperatureC } }
 
 query LastHour($start: DateTime) {
   pointsConnection(start: $start, first: 20) {
@@ -30,24 +32,51 @@ query LastHour($start: DateTime) {
 const anHourAgo = new Date(Date.now() - 3600 * 1000).toISOString();
 const asked = new URLSearchParams(window.location.search);
 const given = asked.get("query");
-const variables = given ? asked.get("variables") : JSON.stringify({ start: anHourAgo }, null, 2);
+const kept = given ? null : recall("query");
+const firstVariables = JSON.stringify({ start: anHourAgo }, null, 2);
+const variables = given ? asked.get("variables") : (recall("variables") ?? firstVariables);
 const headers = JSON.stringify({ Authorization: "Bearer <token>" }, null, 2);
 const fetcher = GraphiQL.createFetcher({ url: window.location.pathname });
 
+// Where a browser keeps nothing, a reload begins anew.
+function recall(name) {
+  try {
+    return localStorage.getItem(`datacosmos:${name}`);
+  } catch {
+    return null;
+  }
+}
+
+// What is as it was at first is not kept, so that a reload shows it as it is then.
+function keep(name, text, first) {
+  try {
+    if (text === first) localStorage.removeItem(`datacosmos:${name}`);
+    else localStorage.setItem(`datacosmos:${name}`, text);
+  } catch {}
+}
+
 function Playground() {
-  const [query, setQuery] = React.useState(given ?? FIRST_QUERY);
+  const [query, setQuery] = React.useState(given ?? kept ?? FIRST_QUERY);
+  const [edited, setVariables] = React.useState(variables);
+  React.useEffect(() => {
+    if (given) return;
+    keep("query", query, FIRST_QUERY);
+    keep("variables", edited ?? "", firstVariables);
+  }, [query, edited]);
   const explorer = GraphiQLPluginExplorer.useExplorerPlugin({ query, onEdit: setQuery });
-  return React.createElement(GraphiQL, {
+  const properties = {
     fetcher,
     query,
     onEditQuery: setQuery,
     variables,
+    onEditVariables: setVariables,
     headers,
     plugins: [explorer],
     defaultEditorToolsVisibility: "headers",
     isHeadersEditorEnabled: true,
     shouldPersistHeaders: false,
-  });
+  };
+  return React.createElement(GraphiQL, properties, React.createElement(GraphiQL.Logo, null, "DataCosmos"));
 }
 
 ReactDOM.render(React.createElement(Playground), document.getElementById("playground"));

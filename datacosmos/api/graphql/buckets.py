@@ -1,0 +1,97 @@
+"""What a series adds up to in each interval."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, tzinfo
+from functools import cache, partial
+from math import isinf
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+import strawberry
+from numpy.typing import NDArray
+
+from datacosmos.api.graphql.context import Context
+from datacosmos.api.graphql.scalars import BigInt
+from datacosmos.api.times import make_window
+from datacosmos.domain.intervals import Interval, TooManyBuckets, edges
+from datacosmos.domain.series import from_datetime, to_datetime
+from datacosmos.domain.summaries import Parts, average
+from datacosmos.errors import InvalidInterval
+
+MOST_BUCKETS = 10_000
+Gather = Callable[[NDArray[np.int64], int, int], Awaitable[Parts]]
+
+
+@strawberry.type(description="What the points of a span add up to: at or after `start`, before `end`.")
+class Bucket:
+    start: datetime
+    end: datetime
+    count: BigInt
+    avg: float | None
+    min: float | None
+    max: float | None
+    total: strawberry.Private[float]
+    first: float | None = strawberry.field(description="The value of the first of them, by time.")
+    last: float | None
+
+    @strawberry.field(description="0 where there are none; an error where it is beyond a double.")
+    def sum(self) -> float:
+        if isinf(self.total):
+            raise InvalidInterval("this sum is beyond a double; ask for shorter intervals, or leave it out")
+        return self.total
+
+
+async def buckets_of(
+    context: Context, series: str, start: datetime, end: datetime, interval: Interval, time_zone: str
+) -> list[Bucket]:
+    window = make_window(start, end)
+    assert window.start is not None  # noqa: S101  both were given
+    assert window.end is not None  # noqa: S101
+    span = from_datetime(window.start), from_datetime(window.end)
+    gather = partial(context.stores.summaries.gathered, series)
+    return await context.hold(partial(bucketed, gather, *span, interval, time_zone), len)
+
+
+async def bucketed(gather: Gather, first: int, last: int, interval: Interval, time_zone: str) -> list[Bucket]:
+    """Of what lies within [first, last], microseconds since the epoch."""
+    try:
+        found = edges(first, last, interval, zone_of(time_zone), MOST_BUCKETS)
+    except TooManyBuckets as error:
+        raise InvalidInterval(str(error)) from None
+    parts = await gather(found, first, last)
+    times = [to_datetime(edge) for edge in found.tolist()]
+    return [bucket(*each) for each in zip(parts, times, times[1:], strict=False)]
+
+
+def bucket(part: Any, start: datetime, end: datetime) -> Bucket:
+    """Of a record of PART."""
+    n = int(part["n"])
+
+    def known(name: str) -> float | None:
+        return float(part[name]) if n else None
+
+    return Bucket(
+        start=start,
+        end=end,
+        count=BigInt(n),
+        avg=average(part),
+        min=known("min"),
+        max=known("max"),
+        total=float(part["sum"]),
+        first=known("first"),
+        last=known("last"),
+    )
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Without the two that are no place's: one depends on the machine, the other is none."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
+def zone_of(name: str) -> tzinfo:
+    """Raises InvalidInterval."""
+    if name not in zones():
+        raise InvalidInterval(f"timeZone {name[:40]!r} is no name of the time zone database, like UTC or Europe/Berlin")
+    return ZoneInfo(name)

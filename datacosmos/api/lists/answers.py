@@ -1,0 +1,50 @@
+"""Answers on their way out: a short one as a whole, a long one piece by piece."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import closing
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from datacosmos.api.lists.spool import Span, Spool
+from datacosmos.http.pace import Pace
+
+Piece = bytes | Span
+WHOLE = 1 << 16
+"""Bytes up to which an answer is sent as a whole."""
+
+
+class LongAnswer(StreamingResponse):
+    """Sends the pieces, some of which are in the spool, and closes that in the end, however it ends.
+
+    It is broken off where its client takes it too slowly: the spool is what other answers need.
+    """
+
+    def __init__(self, pieces: list[Piece], spool: Spool, pace: Pace, status: int, headers: Mapping[str, str]) -> None:
+        length = sum(map(len, pieces))
+        super().__init__(_each(pieces, spool), status, {**headers, "Content-Length": str(length)})
+        self._spool, self._pace, self._length = spool, pace, length
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with closing(self._spool):
+            async with self._pace.taking(self._length):
+                await super().__call__(scope, receive, send)
+
+
+def join(pieces: Sequence[Piece]) -> bytes | None:
+    """None where that is a long answer."""
+    kept = [piece for piece in pieces if isinstance(piece, bytes)]
+    is_short = len(kept) == len(pieces) and sum(map(len, kept)) <= WHOLE
+    return b"".join(kept) if is_short else None
+
+
+async def _each(pieces: list[Piece], spool: Spool) -> AsyncGenerator[bytes]:
+    """Each is let go of once it is sent."""
+    pieces.reverse()
+    while pieces:
+        piece = pieces.pop()
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            async for block in spool.read(piece):
+                yield block

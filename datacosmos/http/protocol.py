@@ -1,0 +1,343 @@
+"""uvicorn's HTTP/1.1 with bounds on what a connection may send, and for how long, until there is a request.
+
+What this service knows of uvicorn's insides stands here; where they have changed, uvicorn's own protocol serves.
+"""
+
+import asyncio
+from collections.abc import Generator, Iterable, Mapping
+from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from datacosmos.bounds import Bound
+from datacosmos.errors import Overloaded
+from datacosmos.http.admission import Admission
+from datacosmos.http.held_bodies import TOO_SLOW
+from datacosmos.http.problems import RETRY_AFTER, problem
+from datacosmos.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+HEADERS = 200  # of one request, its trailer among them; the smallest take 25 times their bytes of a head
+PIPELINED = 16  # requests that may wait for the one before them on their connection
+LINGER, LINGER_BYTES = 1.0, 1 << 20  # how long and how far a refused client is still read, as it may read us only then
+OFFER = (b"upgrade", b"http2-settings")
+KNOWN = {
+    "on_message_begin on_header on_headers_complete on_body on_message_complete",
+    "connection_made connection_lost data_received pause_writing resume_writing",
+    "on_response_complete timeout_keep_alive_handler _unset_keepalive_if_required",
+}
+
+
+class Stage(Enum):
+    """What is read next."""
+
+    BETWEEN = auto()
+    HEAD = auto()
+    BODY = auto()
+    REFUSED = auto()
+
+
+BETWEEN, HEAD, BODY, REFUSED = Stage  # a member of an enumeration takes longer to find, and each request asks often
+
+
+class Edge:
+    """What all connections of a server share; times are in seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        head, idle = settings.head_timeout.total_seconds(), settings.idle_timeout.total_seconds()
+        self.admission = Admission(settings)
+        self.head_max_bytes = settings.head_max_bytes
+        self.body_least = round(settings.body_min_rate * head)
+        self.patience = {BETWEEN: idle, HEAD: head, BODY: head, REFUSED: LINGER}
+        self.heads = Bound("heads", self.head_max_bytes, "bytes of one head")
+        self.headers = Bound("headers", HEADERS, "headers of one request")
+        self.slow_heads = Bound("slow_heads", round(head), "seconds of one head")
+        self.stalled = Bound("stalled_answers", round(idle), "seconds of one answer")
+        self.owing: dict[BoundedProtocol, None] = {}  # in order: the first has kept us waiting for longest
+        self.idle: dict[BoundedProtocol, None] = {}  # between two requests, in the same order
+
+    def make_room(self) -> bool:
+        """Ends a connection for another one, where there is any that isn't being answered."""
+        for waiting in (self.owing, self.idle):
+            for connection in waiting:
+                connection.make_way()
+                return True
+        return False
+
+
+def protocol_of(settings: Settings) -> type[asyncio.Protocol]:
+    """What uvicorn is to make of each connection."""
+    missing = [name for names in KNOWN for name in names.split() if not hasattr(HttpToolsProtocol, name)]
+    if missing:
+        log.error("uvicorn has changed: connections and heads are unbounded", missing=missing)
+        return HttpToolsProtocol
+    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Edge(settings)))
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Whatever a client owes has an end: its head, the rest of a body that nobody reads, the reading of an answer.
+
+    An offer to upgrade is never taken; WebSockets would need bounds of their own.
+    """
+
+    parser: HttpRequestParser
+
+    def __init__(
+        self,
+        edge: Edge,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._edge = edge
+        self._stage = BETWEEN
+        self._unframed = 0  # bytes since the last that was part of a body, or ended a head or a request
+        self._source: str | None = None
+        self._admitted = False
+        self._awaited: Stage | None = None  # what the deadline is for
+        self._came = 0  # bytes of a body since the deadline was set
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        try:
+            super().connection_made(transport)
+            self._source = self._edge.admission.enter(self.client[0] if self.client else None, self._edge.make_room)
+        except Overloaded as error:
+            self._stage = REFUSED
+            transport.write(_refusal(503, f"{error}; try again later", RETRY_AFTER))
+            transport.close()
+        except Exception:
+            log.exception("connection refused, as it could not be counted")
+            self._stage = REFUSED
+            transport.abort()
+        else:
+            self._admitted = True
+            self._expect(HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stage = REFUSED
+        self._expect(None)
+        self._unset_keepalive_if_required()
+        self._leave()
+
+    def make_way(self) -> None:
+        """For another connection; one between two requests is closed without a word, as no answer is waited for.
+
+        Whoever was refused already, or doesn't read, is dropped at once: no answer reaches it, and it holds a file.
+        """
+        if self._stage is REFUSED or self.transport.is_closing() or self.flow.write_paused:
+            self.transport.abort()
+        elif self not in self._edge.idle:
+            self._refuse(503, "the service has as many connections as it may; try again later", RETRY_AFTER)
+        self._stage = REFUSED
+        self._expect(REFUSED)  # the end of what is still to be sent
+        self._leave()
+        self.transport.close()
+
+    def _leave(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+        self._edge.owing.pop(self, None)
+        self._edge.idle.pop(self, None)
+        if self._admitted:
+            self._edge.admission.leave(self._source)
+            self._admitted = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._stage is REFUSED:
+            self._discard(len(data))
+            return
+        self._unset_keepalive_if_required()
+        self._edge.idle.pop(self, None)
+        room = self._edge.head_max_bytes - self._unframed
+        if len(data) <= room:
+            self._feed(data)
+        elif self._feed(data[: max(0, room)]):
+            self._feed_more(data[max(0, room) :])
+        self._watch()
+
+    def _feed_more(self, data: bytes) -> None:
+        """What follows as many bytes as a head may have, unless those were none of a body."""
+        if self._unframed < self._edge.head_max_bytes:
+            self._feed(data)
+        else:
+            self._edge.heads.refusal()
+            self._refuse(431, f"the head is larger than {self._edge.head_max_bytes} bytes")
+
+    def _feed(self, data: bytes) -> bool:
+        """Whether it could be read."""
+        self._unframed += len(data)
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except HttpParserUpgrade as offer:
+                    data = self._head_without_offer() + data[offer.args[0] :]
+        except HttpParserError:
+            if self._stage is not REFUSED:
+                self._refuse(400, "this is no HTTP/1.1 request that can be read")
+            return False
+        return True
+
+    def _head_without_offer(self) -> bytes:
+        """For the parser, which takes what follows an offer for another protocol, even a body."""
+        if self.parser.get_method() == b"CONNECT":
+            return b""
+        line = self.parser.get_method(), self.url, self.parser.get_http_version().encode()
+        return b"%b %b HTTP/%b\r\n" % line + b"".join(_without_offer(self.headers)) + b"\r\n"
+
+    def _offers_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def on_message_begin(self) -> None:
+        self._stage = HEAD
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= HEADERS:
+            self._edge.headers.refusal()
+            self._refuse(431, f"the request has more than {HEADERS} headers")
+            raise ValueError("too many headers")  # ends the parsing
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._offers_upgrade():
+            return
+        if len(self.pipeline) >= PIPELINED:
+            raise ValueError("too many requests wait on this connection")
+        self._stage, self._unframed = BODY, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unframed = 0
+        self._came += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._offers_upgrade():
+            return
+        self._stage, self._unframed = BETWEEN, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._stage is BETWEEN and not self._answering():
+            self._edge.idle[self] = None
+        self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._edge.patience[BETWEEN], self._give_up)
+        self._edge.owing[self] = None
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._edge.owing.pop(self, None)
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._drop()
+
+    def _answering(self) -> bool:
+        return bool(self.cycle) and not self.cycle.response_complete  # uvicorn begins with none
+
+    def _watch(self) -> None:
+        """Times what the client owes: a head, the rest of a body that was answered already, the next request."""
+        if self._stage is REFUSED:
+            return
+        awaited = self._awaits()
+        if awaited is not self._awaited or (awaited is BODY and self._came >= self._edge.body_least):
+            self._expect(awaited)
+
+    def _awaits(self) -> Stage | None:
+        """BODY is one that is read; what is left of another is owed as a head is, however fast it comes."""
+        if self._answering():
+            return BODY if self._stage is BODY else None
+        if self._stage is BETWEEN or self.transport.is_closing():
+            return None if self.timeout_keep_alive_task is not None else BETWEEN
+        return HEAD
+
+    def _expect(self, awaited: Stage | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._awaited, self._came, self._deadline = awaited, 0, None
+        self._edge.owing.pop(self, None)
+        if awaited is not None:
+            (self._edge.idle if awaited is BETWEEN else self._edge.owing)[self] = None
+            self._deadline = self.loop.call_later(self._edge.patience[awaited], self._miss)
+
+    def _miss(self) -> None:
+        if self._awaited is BODY:
+            self._mark_too_slow()
+        elif self._stage is HEAD and not self.transport.is_closing():
+            self._edge.slow_heads.refusal()
+            self._refuse(408, f"the head did not arrive within {self._edge.patience[HEAD]:g} s")
+        else:
+            self._drop()
+
+    def _mark_too_slow(self) -> None:
+        """Unless we are the side that doesn't read."""
+        if self.flow.read_paused:
+            self._expect(BODY)
+        else:
+            self.scope.setdefault("state", {})[TOO_SLOW] = True
+            self.cycle.message_event.set()
+
+    def _refuse(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        """Answers in the application's stead, and closes once the client has had time to read it."""
+        self._stage, self._unframed = REFUSED, 0
+        if self.pipeline or (self._answering() and self.cycle.response_started):
+            self.transport.abort()
+            return
+        if self._answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(_refusal(status, detail, headers))
+        self.transport.write_eof()
+        self._expect(REFUSED)
+
+    def _discard(self, size: int) -> None:
+        self._unframed += size
+        if self._unframed > LINGER_BYTES:
+            self.transport.abort()
+
+    def _give_up(self) -> None:
+        self._edge.stalled.refusal()
+        self.transport.abort()
+
+    def _drop(self) -> None:
+        """At once, also where the client doesn't read what it was sent."""
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+
+def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Generator[bytes]:
+    for name, value in headers:
+        kept = value
+        if name == b"connection":
+            options = (option.strip() for option in value.split(b","))
+            kept = b", ".join(option for option in options if option.lower() not in OFFER)
+        if name not in OFFER and (kept or name != b"connection"):
+            yield b"%b: %b\r\n" % (name, kept)
+
+
+def _refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> bytes:
+    answer = problem(status, detail, headers={**(headers or {}), "Connection": "close"})
+    lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
+    lines += [b"%b: %b" % header for header in answer.raw_headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + bytes(answer.body)

@@ -1,0 +1,1 @@
+"""How the programs are put together, started, watched and stopped."""

@@ -1,0 +1,89 @@
+"""Runs an ASGI application in a program that has other work too: uvicorn without its hold on the signals."""
+
+import asyncio
+import contextlib
+import math
+import socket
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from datacosmos.errors import SettingsError
+from datacosmos.http.held_bodies import HeldBodies
+from datacosmos.http.protocol import protocol_of
+from datacosmos.settings import Settings
+
+SWITCH = 0.001
+"""Seconds for which a thread that works may keep the event loop from going on; Python's default is five times that."""
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # the program stops its parts in order, the server among them
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, settings: Settings, *, host: str, port: int) -> AsyncGenerator[str]:
+    """The application at work, under the address that is given; at the end open requests may finish."""
+    async with serving_on(listen(host, port), app, settings) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving_on(listener: socket.socket, app: ASGIApp, settings: Settings) -> AsyncGenerator[str]:
+    """The same on a socket that listens already, which is closed at the end."""
+    sys.setswitchinterval(SWITCH)
+    config = uvicorn.Config(
+        HeldBodies(app, settings),
+        http=protocol_of(settings),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=math.ceil(settings.idle_timeout.total_seconds()),
+        timeout_graceful_shutdown=max(1, round(settings.stop_grace.total_seconds())),
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    task.add_done_callback(lambda _: server.ready.set())
+    await server.ready.wait()
+    try:
+        yield address_of(listener)
+    finally:
+        server.should_exit = True
+        await task
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, of a kind known as TCP, or else asyncio would not send small answers at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"can't listen on {host} port {port}: {error.strerror}; give another --host or --port, "
+            "or stop what listens there"
+        ) from None
+    return listener

@@ -1,0 +1,41 @@
+"""Equal questions that are asked at the same time are one, whoever waits for the answer."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Rounds(Generic[T]):
+    """Of equal questions one is under way, and all that are asked meanwhile are one after it.
+
+    So each is answered as things stood when it was asked, or later; and whichever of its callers leaves, the others
+    are answered. They belong to one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, asyncio.Task[T]] = {}
+        self._next: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def get(self, key: Hashable, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What a question's first caller gets, or raises, is for all of its round."""
+        task = self._next.get(key)
+        if task is None:
+            before = self._under_way.get(key)
+            task = asyncio.create_task(ask() if before is None else self._after(before, key, ask))
+            (self._under_way if before is None else self._next)[key] = task
+            task.add_done_callback(lambda ended: self._forget(key, ended))
+        return await asyncio.shield(task)
+
+    async def _after(self, before: asyncio.Task[T], key: Hashable, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        await asyncio.wait([before])
+        self._under_way[key] = self._next.pop(key)
+        return await ask()
+
+    def _forget(self, key: Hashable, ended: asyncio.Task[T]) -> None:
+        for tasks in (self._under_way, self._next):
+            if tasks.get(key) is ended:
+                del tasks[key]
+        if not ended.cancelled():
+            ended.exception()  # which nobody else asks for where all callers have left

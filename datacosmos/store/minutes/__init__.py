@@ -1,0 +1,1 @@
+"""Locations, averaged per minute."""

@@ -1,0 +1,1 @@
+"""What every kind of stored thing needs of MongoDB: connections, transactions, finding."""

@@ -1,0 +1,162 @@
+"""The documents in a reply to `find` or `getMore`, taken from its bytes.
+
+A covered index makes documents that all have one layout. Such a batch is read as a whole, as an array of records; every
+byte that should be the same in all of them is compared. Any other batch is decoded document by document.
+"""
+
+# pyright: reportUnknownVariableType=false
+
+import asyncio
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from bson import decode, decode_all
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
+from numpy.typing import NDArray
+
+from datacosmos.domain.columns import Columns, NoColumns
+from datacosmos.store.mongo.connection import Document
+
+END, STRING = 0x00, 0x02
+KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
+SIZE = struct.Struct("<i")
+AWARE = CodecOptions[Document](tz_aware=True)
+NAIVE = CodecOptions[Document](tz_aware=False)
+MILLISECONDS = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
+AT_ONCE, MOST_BYTES = 128, 1 << 18
+"""Documents that are decoded in one step, and their bytes."""
+FEW = 1500  # bytes of an array that decoding is quicker for than comparing its bytes
+
+
+class Layout(NamedTuple):
+    """One document as NumPy sees it, and the fields of it that never vary."""
+
+    fields: list[tuple[str, str]]
+    constants: dict[str, bytes]
+
+
+class Batch:
+    """Some documents as MongoDB sent them: a BSON array of `size` bytes. `cursor` has the next ones, unless it is 0."""
+
+    def __init__(self, reply: RawBSONDocument) -> None:
+        raw = memoryview(reply["cursor"].raw)
+        begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch, which comes first
+        (size,) = SIZE.unpack_from(raw, begin)
+        rest = bytes(raw[begin + size :])
+        self._array = raw[begin : begin + size]
+        self.size = size
+        self.cursor: int = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
+
+    async def columns(self) -> Columns:
+        """Raises NoColumns where a point has no time or no float."""
+        if self.is_short:
+            return self._one_by_one()
+        columns = self._at_once()
+        return await asyncio.to_thread(self._one_by_one) if columns is None else columns
+
+    @property
+    def is_short(self) -> bool:
+        """Whether decoding its documents is quicker than comparing its bytes."""
+        return self.size < FEW
+
+    def records(self) -> Iterator[list[Document]]:
+        """All of them, their times in UTC without saying so, which takes half as long; all at once where that is soon.
+
+        Raises NoColumns where a time is none of the years 1 to 9999.
+        """
+        try:
+            if self.size <= MOST_BYTES:
+                yield list(decode(self._array, NAIVE).values())
+            else:
+                yield from self.documents(NAIVE)
+        except InvalidBSON as error:
+            raise NoColumns from error
+
+    def documents(self, options: CodecOptions[Document] = AWARE) -> Iterator[list[Document]]:
+        """All of them, some at once: AT_ONCE, or fewer large ones, which bounds how long a step takes."""
+        found: list[memoryview] = []
+        room = MOST_BYTES
+        for document in self._documents():
+            found.append(document)
+            room -= len(document)
+            if len(found) == AT_ONCE or room <= 0:
+                yield decode_all(b"".join(found), options)
+                found, room = [], MOST_BYTES
+        if found:
+            yield decode_all(b"".join(found), options)
+
+    def _documents(self) -> Iterator[memoryview]:
+        """Each element is a type, a key of digits, a zero, and the document."""
+        position, number = 4, 0
+        while position < len(self._array) - 1:
+            position += len(str(number)) + 2
+            (size,) = SIZE.unpack_from(self._array, position)
+            yield self._array[position : position + size]
+            position += size
+            number += 1
+
+    def _at_once(self) -> Columns | None:
+        """None where layouts differ. Documents whose keys have equally many digits are the rows of one array."""
+        first = next(self._documents(), None)
+        layout = None if first is None else _layout(bytes(first))
+        if layout is None:
+            return None
+        position, number, digits, end = 4, 0, 1, len(self._array) - 1
+        found: list[NDArray[Any]] = []
+        while position < end:
+            row = np.dtype([("kind", "S1"), ("key", f"S{digits}"), ("zero", "S1"), *layout.fields])
+            count = min(10**digits - number, (end - position) // row.itemsize)
+            rows = np.frombuffer(self._array, row, count, position)
+            if not count or any((rows[name] != value).any() for name, value in layout.constants.items()):
+                return None
+            found.append(rows)
+            position, number, digits = position + count * row.itemsize, number + count, digits + 1
+        return _columns(found)
+
+    def _one_by_one(self) -> Columns:
+        documents = decode(self._array, MILLISECONDS).values()
+        times, values = ([each[name] for each in documents] for name in ("time", "value"))
+        if not all(isinstance(time, DatetimeMS) for time in times) or not all(isinstance(v, float) for v in values):
+            raise NoColumns
+        ids = [each["_id"].encode() for each in documents if "_id" in each]
+        return Columns(np.array([*map(int, times)], np.int64), np.array(values, np.float64), _whole(ids))
+
+
+def _layout(document: bytes) -> Layout | None:
+    """None unless it has a time, a float, and nothing else but an id."""
+    fields, constants = [("size", "S4")], {"kind": b"\x03", "zero": b"", "size": document[:4]}
+    position, seen = 4, set[bytes]()
+    while (kind := document[position]) != END:
+        name = document[position : document.index(END, position)]
+        if name not in KINDS:
+            return None
+        head = position + len(name) + (5 if kind == STRING else 1)
+        width = SIZE.unpack_from(document, head - 4)[0] if kind == STRING else 8  # a string's counts its last zero
+        what = f"S{width}" if kind == STRING else KINDS[name]
+        fields += [(f"head of {name[1:]!r}", f"S{head - position}"), (name[1:].decode(), what)]
+        constants[f"head of {name[1:]!r}"] = document[position:head]
+        position = head + width
+        seen.add(name)
+    complete = {b"\x09time", b"\x01value"} <= seen
+    return Layout([*fields, ("last", "S1")], constants | {"last": b""}) if complete else None
+
+
+def _columns(found: Sequence[NDArray[Any]]) -> Columns | None:
+    time, value = (np.concatenate([rows[name] for rows in found]) for name in ("time", "value"))
+    if "_id" not in (found[0].dtype.names or ()):
+        return Columns(time, value)
+    ids = np.concatenate([rows["_id"] for rows in found])
+    # NumPy takes zeros at the end for padding: here it must be the one that ends a string.
+    last = ids.view(np.uint8).reshape(len(ids), -1)[:, -2:]
+    return Columns(time, value, ids) if last[:, 0].all() and not last[:, 1].any() else None
+
+
+def _whole(ids: Sequence[bytes]) -> NDArray[np.bytes_] | None:
+    if any(each.endswith(b"\0") for each in ids):
+        raise NoColumns
+    return np.array(ids, np.bytes_) if ids else None

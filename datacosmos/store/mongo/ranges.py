@@ -1,0 +1,61 @@
+"""Which part of a list is asked for: a range of times, and where the page before it ended."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from datacosmos.store.mongo.connection import Document
+
+
+class Position(NamedTuple):
+    """Where a page ends: the sort key of its last point (discards: time is received_at)."""
+
+    time: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of times, both ends inclusive, each open where None.
+
+    Both are cut to the precision that MongoDB keeps, so that what was sent is found by the time it was sent with.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            if (time := getattr(self, name)) is not None:
+                object.__setattr__(self, name, as_kept(time))
+
+
+def as_kept(time: datetime) -> datetime:
+    """As it comes back from MongoDB, which keeps whole milliseconds."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def ranges(where: Document, key: str, window: Window, after: Position | None, *, down: bool = False) -> Document:
+    """A window, or what is left of it after a position: two ranges at the top level, so that an index serves both.
+
+    `down`, the list goes backwards, and after a position means before it.
+    """
+    near, far = (window.end, window.start) if down else (window.start, window.end)
+    beyond, up_to = ("$lt", "$gte") if down else ("$gt", "$lte")
+    if after is None or (near is not None and _comes_before(after.time, near, down)):
+        bounds = ({"$gte": window.start} if window.start else {}) | ({"$lte": window.end} if window.end else {})
+        return where | ({key: bounds} if bounds else {})
+    rest = where | {key: {beyond: after.time} | ({up_to: far} if far else {})}
+    if far is not None and _comes_before(far, after.time, down):
+        return rest  # nothing
+    return {"$or": [where | {key: after.time, "_id": {beyond: after.id}}, rest]}
+
+
+def _comes_before(time: datetime, other: datetime, down: bool) -> bool:
+    return time > other if down else time < other
+
+
+def contains(text: str) -> Document:
+    """Of a field: it has this text in it, in capitals or not; a pattern cannot hold a zero itself."""
+    return {"$regex": re.escape(text).replace("\0", r"\x00"), "$options": "i"}

@@ -1,0 +1,1 @@
+"""Readings as points and discards, and the receipts of their messages."""

@@ -1,0 +1,275 @@
+"""Collection `points`: the readings of the data server and the sensors, accepted and discarded, a document each."""
+
+from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from datacosmos.domain.columns import Columns, Records
+from datacosmos.domain.points import Point, Reason, Status, Verdict
+from datacosmos.store.mongo.connection import Database, Document, for_reads, store_errors
+from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.ranges import Position, Window, ranges
+from datacosmos.store.points.documents import from_document, to_verdict
+from datacosmos.store.points.indexes import INDEXES, expire_discards
+from datacosmos.store.points.inserts import Inserts, Written
+from datacosmos.store.points.queries import (
+    ALL,
+    COLLECTION,
+    DISCARDED,
+    Filter,
+    Room,
+    accepted_of,
+    choosing,
+    discarded_for,
+    find,
+    finite,
+)
+
+COVERED = frozenset({"_id", "time", "value"})
+"""Fields that the index `range` holds of each accepted point, and columns too."""
+COLUMNS, DOCUMENTS, DISCARDS = 4000, 128, 4
+"""Points in MongoDB's first answer; a discard may be one of megabytes, of which all queries take some at once."""
+COLUMNS_BYTES = 1 << 19  # of a batch; documents are larger in memory than their bytes, columns are not
+
+
+class Points:
+    """Reads and writes of one database's points. Every method raises StoreUnavailable while MongoDB is unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database[COLLECTION]
+        self._reads = for_reads(database)[COLLECTION]
+        self._inserts = Inserts(self._collection)
+        self._columns = Finder(database, COLLECTION, COLUMNS_BYTES)
+        self._documents = Finder(database, COLLECTION)
+
+    async def prepare(self) -> None:
+        """Make the indexes."""
+        with store_errors():
+            await self._collection.create_indexes(INDEXES)
+
+    async def keep_discards_for(self, retention: timedelta | None) -> None:
+        """Have MongoDB delete discards that were received longer ago; None keeps them all."""
+        with store_errors():
+            await expire_discards(self._collection, retention)
+
+    async def add(self, points: Sequence[Point], written: Written | None = None) -> Written:
+        """Store a batch; adding it again changes nothing.
+
+        An accepted point whose identity another accepted point already has is stored as a discard, reason duplicate,
+        that refers to the winner. Where this fails midway, it goes on from there when it is called again with the same
+        `written`, whose session is then the caller's to end.
+        """
+        if written is not None:
+            await self._inserts.add(points, written)
+            return written
+        written = await self.add(points, Written())
+        written.end_session()
+        return written
+
+    async def verdicts(self, ids: Sequence[str]) -> dict[str, Verdict]:
+        """The verdicts under which these points are stored."""
+        with store_errors():
+            found = await self._collection.find({"_id": {"$in": list(ids)}}, {"reasons": 1}).to_list(length=len(ids))
+        return {document["_id"]: to_verdict(document) for document in found}
+
+    async def sources(self) -> set[str]:
+        """Every source that points are stored of, by skipping through an index."""
+        with store_errors():
+            return set(await self._collection.distinct("source"))
+
+    async def count(self, source: str, reason: Reason | None) -> int:
+        """How many points of a source are stored as discards for a primary reason; None: as accepted."""
+        where = {"source": source, "reason": reason and reason.value}
+        with store_errors():
+            return await self._collection.count_documents(where, hint="ledger")
+
+    async def count_accepted(self, series: str, window: Window, chosen: Filter = ALL) -> int:
+        """Those that `accepted` finds, one by one: summaries are quicker where none are chosen."""
+        return await self._documents.count(ranges(accepted_of(series, chosen, only_finite=True), "time", window, None))
+
+    async def count_discarded(self, reason: Reason | None, window: Window, source: str | None) -> int:
+        return await self._documents.count(ranges(discarded_for(reason, source), "received_at", window, None))
+
+    async def next(self, series: str, time: datetime | None = None) -> tuple[str, str, datetime] | None:
+        """Series, source and time of the first accepted point of a series from a time on, or of the series after it."""
+        first: Document = {
+            "sort": {"series": 1, "status": 1, "time": 1},
+            "projection": {"series": 1, "source": 1, "time": 1},
+        }
+        accepted = {"status": Status.ACCEPTED.value}
+        with store_errors():
+            found = time and await self._reads.find_one({"series": series, "time": {"$gte": time}} | accepted, **first)
+            found = found or await self._reads.find_one({"series": {"$gt": series}} | accepted, **first)
+        return (found["series"], found["source"], found["time"]) if found else None
+
+    async def latest(self, series: Sequence[str]) -> dict[str, Point]:
+        """The newest accepted point of each series that has one, without its raw payload: one index seek each."""
+        newest = {"series": -1, "status": -1, "time": -1, "_id": -1}
+        stages: list[Document] = [
+            {"$match": accepted_of({"$in": list(series)})},
+            {"$sort": newest},
+            {"$group": {"_id": "$series", "id": {"$first": "$_id"}}},
+        ]
+        with store_errors():
+            cursor = await self._reads.aggregate(stages, hint="range")
+            ids = [each["id"] for each in await cursor.to_list()]
+            found = await self._reads.find({"_id": {"$in": ids}}, {"raw": 0}).to_list()
+        return {document["series"]: from_document(document) for document in found}
+
+    async def at(self, series: str, times: Sequence[tuple[datetime, float]]) -> list[Point]:
+        """A point of each time and value, in order; those that are gone are left out."""
+        where = accepted_of(series) | {"time": {"$in": [time for time, _ in times]}}
+        found: dict[tuple[datetime | None, float | None], Point] = {}
+        async with aclosing(
+            self._documents.pages(find(where, "time", 0, DOCUMENTS, {"raw": 0}), from_document)
+        ) as pages:
+            async for page in pages:
+                found |= {(point.reading.time, point.reading.value): point for point in page}
+        return [found[time] for time in times if time in found]
+
+    async def first(self, series: str) -> Point | None:
+        """The oldest accepted point of a series, without its raw payload."""
+        with store_errors():
+            found = await self._reads.find_one(
+                accepted_of(series), {"raw": 0}, sort={"time": 1, "_id": 1}, hint="range"
+            )
+        return from_document(found) if found else None
+
+    async def discard(self, identifier: str) -> Point | None:
+        with store_errors():
+            found = await self._reads.find_one({"_id": identifier} | DISCARDED, hint={"_id": 1})
+        return from_document(found) if found else None
+
+    async def accepted(
+        self,
+        series: str,
+        window: Window,
+        *,
+        limit: int,
+        after: Position | None = None,
+        down: bool = False,
+        chosen: Filter = ALL,
+    ) -> AsyncGenerator[list[Point]]:
+        """The first accepted points of a series after a position, by time, then id, without their raw payloads.
+
+        `down`, the last before it, the newest first. They come in pages that are short enough for others to get their
+        turn in between. Raises TooManyPoints where choosing them takes too long.
+        """
+        where = ranges(accepted_of(series, chosen, only_finite=True), "time", window, after, down=down)
+        command = find(where, "time", limit, DOCUMENTS, {"raw": 0}, down=down) | chosen.limits
+        with choosing():
+            async with aclosing(self._documents.pages(command, from_document)) as pages:
+                async for page in pages:
+                    yield page
+
+    async def discards(
+        self,
+        reason: Reason | None,
+        window: Window,
+        *,
+        limit: int,
+        after: Position | None = None,
+        source: str | None = None,
+        down: bool = False,
+        freely: bool = False,
+    ) -> AsyncGenerator[list[Point]]:
+        """The first discards after a position, by received_at, then id; `reason` matches any of a point's reasons.
+
+        `down` and in pages, as above; a limit of 0 is none. Raises TooManyPoints where their payloads together are
+        larger than MOST_RAW, but for whoever reads `freely`, as in `columns`.
+        """
+        where = ranges(discarded_for(reason, source), "received_at", window, after, down=down)
+        command = find(where, "received_at", limit, DISCARDS, {}, down=down)
+        room = Room()
+        async with aclosing(self._documents.pages(command, from_document, freely=freely)) as pages:
+            async for page in pages:
+                for point in () if freely else page:
+                    room.take(len(point.reading.raw))
+                yield page
+
+    async def find_accepted(
+        self,
+        series: str,
+        window: Window,
+        fields: AbstractSet[str],
+        *,
+        limit: int,
+        after: Position | None = None,
+        down: bool = False,
+        chosen: Filter = ALL,
+    ) -> AsyncGenerator[Columns | Records]:
+        """These fields of the points that `accepted` finds; many at once are columns where the index has them all.
+
+        Raises NoColumns where they are to be read otherwise: one has no time or no float in the index.
+        """
+        if fields <= COVERED and not chosen.tags:
+            projection = {"_id": int("_id" in fields), "time": 1, "value": 1}
+            where, finder, batch = accepted_of(series, chosen), self._columns, COLUMNS
+        else:
+            projection = {"_id": 0} | dict.fromkeys(fields, 1)
+            where = accepted_of(series, chosen, only_finite=True)
+            finder, batch = self._documents, DOCUMENTS
+        where = ranges(where, "time", window, after, down=down)
+        command = find(where, "time", limit, batch, projection, down=down) | chosen.limits
+        with choosing():
+            async with aclosing(finder.batches(command)) as batches:
+                async for found in batches:
+                    if finder is self._columns:
+                        yield finite(next(found.records())) if found.is_short else finite(await found.columns())
+                    else:
+                        for records in found.records():
+                            yield records
+
+    async def find_discarded(
+        self,
+        reason: Reason | None,
+        window: Window,
+        fields: AbstractSet[str],
+        *,
+        limit: int,
+        after: Position | None = None,
+        source: str | None = None,
+        down: bool = False,
+    ) -> AsyncGenerator[Records]:
+        """These fields of the points that `discards` finds; payloads count only where they are among them."""
+        projection = dict.fromkeys(fields, 1) | {"_id": int("_id" in fields or not fields)}
+        where = ranges(discarded_for(reason, source), "received_at", window, after, down=down)
+        batch = DISCARDS if "raw" in fields else DOCUMENTS
+        command = find(where, "received_at", limit, batch, projection, down=down)
+        room = Room()
+        async with aclosing(self._documents.batches(command)) as batches:
+            async for found in batches:
+                for records in found.records():
+                    for record in records if "raw" in fields else ():
+                        room.take(len(record["raw"]))
+                    yield records
+
+    async def columns(
+        self,
+        series: str,
+        window: Window,
+        *,
+        limit: int = 0,
+        after: Position | None = None,
+        batch: int = COLUMNS,
+        ids: bool = False,
+        freely: bool = False,
+    ) -> AsyncGenerator[Columns]:
+        """Time and value, and ids where wanted, of accepted points in order, read from an index alone; 0 is no limit.
+
+        Whoever gives them on at a client's speed reads `freely`, without turns, and bounds itself.
+        Raises NoColumns where a point has no time or no float for a value, and where there is a limit, which an
+        infinite one must not count against; the index could leave it out too, but for a quarter of the time.
+        """
+        projection = {"_id": int(ids), "time": 1, "value": 1}
+        command = find(ranges(accepted_of(series), "time", window, after), "time", limit, batch, projection)
+        async with aclosing(self._columns.batches(command, freely=freely)) as batches:
+            async for found in batches:
+                columns = await found.columns()
+                if limit:
+                    yield finite(columns)
+                else:
+                    yield columns[np.isfinite(columns.value)]

@@ -1,0 +1,1 @@
+"""Series that somebody stored, and owns."""

@@ -1,0 +1,83 @@
+"""Collection `names`: each series of readings that has an accepted point, so that listing them reads no points."""
+
+from collections.abc import Iterable
+
+from pymongo.errors import BulkWriteError
+
+from datacosmos.domain.points import Point
+from datacosmos.store.mongo.connection import Database, Document, bounded, check_passing, for_reads, store_errors
+from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.ranges import contains
+
+COLLECTION = "names"
+DUPLICATE_KEY = 11000
+MOST_KNOWN = 100_000
+
+
+class Names:
+    """Every method raises StoreUnavailable while MongoDB is unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database[COLLECTION]
+        self._reads = for_reads(database)[COLLECTION]
+        self._finder = Finder(database, COLLECTION)
+        self._known: set[str] = set()
+
+    async def add(self, sources: Iterable[tuple[str, str]]) -> None:
+        """Series and the source of each; what is there already stays."""
+        fresh = {series: source for series, source in sources if series not in self._known}
+        if not fresh:
+            return
+        documents: list[Document] = [{"_id": series, "source": source} for series, source in fresh.items()]
+        with store_errors(), bounded(self._collection.database):
+            try:
+                await self._collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                check_passing(error.details)
+                if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+                    raise
+        if len(self._known) + len(fresh) > MOST_KNOWN:
+            self._known.clear()
+        self._known |= fresh.keys()
+
+    async def source_of(self, series: str) -> str | None:
+        """None where there is no such series."""
+        with store_errors():
+            found = await self._reads.find_one({"_id": series})
+        return found["source"] if found else None
+
+    async def page(
+        self,
+        *,
+        search: str | None,
+        source: str | None,
+        among: Iterable[str] | None,
+        beyond: str | None,
+        limit: int,
+        down: bool,
+    ) -> list[tuple[str, str]]:
+        """Series and source, by name (`down`: the last ones first), from beyond a name on.
+
+        `search` is a part of the name, in capitals or not; `among` are the only names that come into question.
+        """
+        where = _where(search, source, among, {"$lt" if down else "$gt": beyond} if beyond is not None else {})
+        with store_errors():
+            found = self._reads.find(where, sort={"_id": -1 if down else 1}, limit=limit)
+            return [(each["_id"], each["source"]) for each in await found.to_list()]
+
+    async def count(self, *, search: str | None, source: str | None, among: Iterable[str] | None) -> int:
+        return await self._finder.count(_where(search, source, among, {}))
+
+
+def _where(search: str | None, source: str | None, among: Iterable[str] | None, beyond: Document) -> Document:
+    names = (contains(search) if search else {}) | ({"$in": list(among)} if among is not None else {}) | beyond
+    return ({"source": source} if source is not None else {}) | ({"_id": names} if names else {})
+
+
+def sources_of(points: Iterable[Point]) -> set[tuple[str, str]]:
+    """Series and source of the accepted ones."""
+    return {
+        (point.reading.series, point.reading.source)
+        for point in points
+        if not point.verdict.reasons and point.reading.series is not None
+    }

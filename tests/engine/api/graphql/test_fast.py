@@ -1,0 +1,435 @@
+"""The fast way against Strawberry's own, over one store: no byte of any answer may differ."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from datacosmos.api.graphql.cursors import Kind, encode_cursor
+from datacosmos.api.graphql.http import Endpoint, graphql_routes
+from datacosmos.api.graphql.listings import Listing, Page
+from datacosmos.api.lists import spool, turns
+from datacosmos.auth.permissions import AccessControl
+from datacosmos.domain.minutes import Location
+from datacosmos.domain.points import Point, Reason
+from datacosmos.http.middleware import Requests
+from datacosmos.settings import Settings
+from datacosmos.store.minutes.minutes import Minutes
+from datacosmos.store.mongo.batches import Batch
+from datacosmos.store.mongo.connection import Database, Document
+from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.ranges import Position
+from datacosmos.store.points.points import Points
+from datacosmos.store.stores import Stores
+from tests.asking import ADMIN, NO_CALCULATION, NO_QUEUE, NOON, OURS, SECOND, USER, ask, bearer, client_of, point
+
+MILLISECOND = timedelta(milliseconds=1)
+LIMIT = 12
+
+
+class Both(NamedTuple):
+    """Two APIs over one store."""
+
+    fast: httpx.AsyncClient
+    plain: httpx.AsyncClient
+
+    async def ask(self, query: str, who: str | None = None, **variables: Any) -> httpx.Response:
+        """The fast answer, which is the plain one too."""
+        body = {"query": query, "variables": variables}
+        headers = bearer(who) | {"X-Request-ID": "one-for-both"}
+        clients = (self.fast, self.fast, self.plain)
+        answers = [await client.post("/graphql", json=body, headers=headers) for client in clients]
+        first, again, plain = ((answer.status_code, answer.headers.raw, answer.content) for answer in answers)
+        assert first == again == plain
+        return answers[0]
+
+
+def app(settings: Settings, stores: Stores, *, fast: bool) -> FastAPI:
+    app = FastAPI()
+    access = AccessControl([OURS], frozenset(SERIES), open_ingest=True)
+    app.include_router(graphql_routes(Endpoint(settings, stores, access, NO_QUEUE, NO_CALCULATION, fast=fast)))
+    app.add_middleware(Requests, writing=())
+    return app
+
+
+@pytest.fixture
+async def both(settings: Settings, stores: Stores) -> AsyncGenerator[Both]:
+    settings = settings.model_copy(update={"max_points": LIMIT})
+    async with (
+        client_of(app(settings, stores, fast=True)) as fast,
+        client_of(app(settings, stores, fast=False)) as plain,
+    ):
+        yield Both(fast, plain)
+
+
+SERIES = ["datacosmos", "many", "odd", "one", "late", "none"]
+
+
+def sensor(number: int, **changes: Any) -> Point:
+    reading: dict[str, Any] = {"source": "sensors", "series": "sensors/s1", "sent_value": 32.5 + number / 3} | changes
+    return replace(point(NOON + number * SECOND, value=number / 3, **reading), id=f"delivery/{number}")
+
+
+def everything() -> list[Point]:
+    values = [0.1, -0.0, 1e300, 5e-324, 3.0, -12345.678]
+    plain = [
+        point(NOON + n // 2 * 500 * MILLISECOND, value=value, tags=("a", 'ü"%b\\')[: n % 3], at=NOON + n * MILLISECOND)
+        for n, value in enumerate(values)
+    ]
+    discards = [
+        point(NOON, Reason.TOO_OLD, Reason.SYSTEM, raw="{ü}".encode(), tags=("system",)),
+        point(None, Reason.MALFORMED, series=None, value=None, raw=b"\xff\x00", faults=("no time", "%s")),
+        replace(point(NOON, Reason.DUPLICATE, at=NOON + SECOND, value=1.5), duplicate_of="id-of-the-winner"),
+    ]
+    return [
+        *plain,
+        *discards,
+        *(point(NOON + n * MILLISECOND, value=float(n), series="many") for n in range(LIMIT + 1)),
+        point(NOON - SECOND, series="odd"),
+        point(NOON, series="odd", value=float("nan")),
+        point(NOON, series="one", value=float("inf")),
+        point(NOON.replace(year=9999, month=12, day=31), series="late"),
+        *(sensor(n) for n in range(8, 12)),
+    ]
+
+
+def locations() -> list[Location]:
+    """Two minutes of ada's, one without a known speed, and one more than a list may hold of bob's."""
+    ada = [location("ada", 0), location("ada", 0), location("ada", 0.5, lat=-1e-7), location("ada", 60, speed=None)]
+    return [*ada, *(location("bob", 60 * minute) for minute in range(LIMIT + 1))]
+
+
+def location(user: str, seconds: float, **changes: Any) -> Location:
+    sent = NOON + seconds * SECOND
+    where: dict[str, Any] = {"lat": 40.7, "long": -73.9, "accuracy": 11.3, "speed": 1.4}
+    return Location(user_id=user, sent=sent, time=sent, **(where | changes))
+
+
+@pytest.fixture
+async def stored(points: Points, minutes: Minutes) -> None:
+    await points.add(everything())
+    for each in locations():
+        await minutes.fold(each)
+
+
+# Queries at random
+
+NAMES = st.sampled_from(["a", "b", "time", "value"])
+CONDITIONS = st.sampled_from(
+    ["", "", "", "", " @skip(if: $yes)", " @include(if: $no)", " @skip(if: $no) @include(if: true)"]
+)
+POINT = ["id", "series", "time", "value", "tags", "receivedAt", "__typename"]
+PREVIEWS = ["rawPreview", "a: rawPreview(length: 2)", "b: rawPreview(length: -1)", "time: rawPreview(length: $first)"]
+DISCARD = [*POINT, "source", "reason", "reasons", "faults", "duplicateOf", "raw", "rawBase64", *PREVIEWS]
+READING = ["sensorId", "time", "temperatureC", "temperatureF", "__typename"]
+MINUTE = ["minute", "lat", "long", "accuracy", "speed", "count", "duplicates", "__typename"]
+PAGE_INFO = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
+TIMES = [f'"2024-03-28T12:00:0{second}Z"' for second in ("0", "0.5", "1", "2", "9")] + ['"noon"', "null", "5", "$time"]
+
+
+@st.composite
+def selections(draw: st.DrawFn, type_: str, fields: Sequence[str | st.SearchStrategy[str]]) -> str:
+    """Some fields in braces: under other names, in fragments, and left out on a condition."""
+    parts: list[str] = []
+    for each in draw(st.lists(st.sampled_from(fields), min_size=1, max_size=5)):
+        text = each if isinstance(each, str) else draw(each)
+        alias = draw(st.sampled_from(["", "", "", f"{draw(NAMES)}: "]))
+        name, brace, rest = text.partition(" {")
+        field = f"{alias}{name}{draw(CONDITIONS)}{brace}{rest}"
+        form = draw(st.sampled_from(["", "", "", "...", f"... on {type_}"]))
+        parts.append(f"{form}{draw(CONDITIONS)} {{ {field} }}" if form else field)
+    return "{ " + " ".join(parts) + " }"
+
+
+def edges(type_: str, fields: Sequence[str]) -> st.SearchStrategy[str]:
+    node = selections(type_, fields).map("node {}".format)
+    return selections(f"{type_}Edge", ["cursor", "__typename", node]).map("edges {}".format)
+
+
+def pages(type_: str, fields: Sequence[str]) -> st.SearchStrategy[str]:
+    info = selections("PageInfo", PAGE_INFO).map("pageInfo {}".format)
+    return selections(f"{type_}Connection", [edges(type_, fields), info, "__typename", "totalCount"])
+
+
+@st.composite
+def arguments(draw: st.DrawFn, **choices: Sequence[str]) -> str:
+    chosen = draw(st.lists(st.sampled_from(sorted(choices)), unique=True, max_size=3)) if choices else []
+    texts = [f"{name}: {draw(st.sampled_from(choices[name]))}" for name in chosen]
+    return f"({', '.join(texts)})" if texts else ""
+
+
+WINDOW = {"start": TIMES, "end": TIMES}
+CHOSEN = {
+    "series": ['"many"', '"odd"', '"one"', '"late"', '"none"', '"private"', "$series", '"da\\u0074acosmos"', "7"]
+} | WINDOW
+UNFAILING = ['"late"', '"none"', '"private"']
+CURSORS = ['"x"', "null", '"cG9pbnRzfDB8eA=="'] + [
+    f'"{encode_cursor(kind, Position(NOON + n * SECOND, "id"))}"' for kind in Kind for n in (0, 1, 2)
+]
+PAGED = {
+    "first": ["1", "2", "5", "$first", "0", "99", '"2"'],
+    "after": CURSORS,
+    "last": ["1", "2", "3", "12", "$first", "0", "99", "null"],
+    "before": CURSORS,
+}
+ORDERED = {"order": ["DESCENDING", "DESCENDING", "ASCENDING", "$order", '"DESCENDING"', "null"]}
+FILTERS = {
+    "where": [
+        "null",
+        "{}",
+        "{valueFrom: 0}",
+        "{valueFrom: 0.1, valueTo: 3}",
+        "{valueTo: $high, valueFrom: -1e5}",
+        '{anyTag: ["a", "b"]}',
+        '{anyTag: "a", noTag: ["ü\\"%b\\\\"], valueTo: 9}',
+        '{noTag: ["a"]}',
+        "{anyTag: [], noTag: null}",
+        "{valueFrom: 2, valueTo: 1}",
+        '{valueFrom: "1"}',
+        "$where",
+    ]
+}
+REASONS = {"reason": ["SYSTEM", '"SYSTEM"', "MALFORMED"], "source": ['"data_server"', '"x"']} | WINDOW
+NEEDED = {"sensorReadings": 'sensorId: "s1"', "locations": 'userId: "ada"'}
+ROOTS = [
+    ("points", CHOSEN | ORDERED | FILTERS, selections("Point", POINT)),
+    ("pointsConnection", CHOSEN | PAGED | FILTERS, pages("Point", POINT)),
+    ("discards", REASONS | ORDERED, selections("Discard", DISCARD)),
+    ("discardsConnection", REASONS | PAGED, pages("Discard", DISCARD)),
+    ("locations", {"userId": ['"ada"', '"ada"', '"bob"'], **WINDOW}, selections("LocationMinute", MINUTE)),
+    ("sensorReadings", {"sensorId": ['"s1"', '"s1"', '"%"'], **WINDOW}, selections("SensorReading", READING)),
+]
+
+
+VARIABLES = [
+    "$time: DateTime",
+    '$series: String! = "odd"',
+    "$first: Int! = 3",
+    "$order: Order! = DESCENDING",
+    "$high: Float",
+    "$where: PointFilter",
+]
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> str:
+    fields: list[str] = []
+    for number, (name, choices, inside) in enumerate(draw(st.lists(st.sampled_from(ROOTS), min_size=1, max_size=2))):
+        if number and "series" in choices:  # which of two failures nulls the whole answer is a matter of luck
+            choices = choices | {"series": UNFAILING}  # noqa: PLW2901
+        alias = draw(st.sampled_from(["", "first: ", "second: "]))
+        given = draw(arguments(**choices))
+        if name in NEEDED and NEEDED[name] not in given:
+            given = f"({NEEDED[name]})"
+        fields.append(f"{alias}{name}{given}{draw(CONDITIONS)} {draw(inside)}")
+    used = [part for part in ("$yes: Boolean!", "$no: Boolean!") if part.split(":")[0] in " ".join(fields)]
+    used += [each for each in VARIABLES if each.split(":")[0] in " ".join(fields)]
+    return f"query{'(' + ', '.join(used) + ')' if used else ''} {{ {' '.join(fields)} }}"
+
+
+VALUES = st.fixed_dictionaries(
+    {"yes": st.booleans(), "no": st.booleans()},
+    optional={
+        "time": st.sampled_from(["2024-03-28T12:00:01Z", "noon", None, 5]),
+        "series": st.sampled_from(["datacosmos", "many", None, 7]),
+        "first": st.sampled_from([1, 4, 0, "x"]),
+        "high": st.sampled_from([1, 0.1, "x", None]),
+        "where": st.sampled_from([None, {}, {"valueFrom": 1}, {"noTag": ["a"]}, {"anyTag": "a"}, {"valueTo": "x"}, 5]),
+        "order": st.sampled_from(["ASCENDING", "DESCENDING", "UP", None]),
+    },
+)
+
+
+@given(queries(), VALUES, st.sampled_from([None, USER, ADMIN, ADMIN]))
+@examples(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+async def test_both_ways_give_the_same_bytes(
+    both: Both, stored: None, query: str, variables: dict[str, Any], who: str | None
+) -> None:
+    with capture_logs():
+        await both.ask(query, who, **variables)
+
+
+# Queries that were worth thinking of
+
+ONE_BY_ONE = [
+    '{ points(series: "odd") { time } }',
+    '{ points(series: "odd") { value } }',
+    '{ points(series: "one") { time value tags } }',
+    '{ pointsConnection(series: "odd") { edges { cursor node { v: value } } pageInfo { endCursor } } }',
+    '{ pointsConnection(series: "odd", first: 1) { edges { node { value } } pageInfo { hasNextPage endCursor } } }',
+    '{ points(series: "late") { time } pointsConnection(series: "late") { pageInfo { startCursor } } }',
+    '{ points(series: "many") { time } }',
+    '{ points(series: "none") { time value } }',
+    '{ pointsConnection(series: "none") { edges { cursor } pageInfo { endCursor } } }',
+    "{ pointsConnection { a: edges { cursor } b: edges { node { value tags } } __typename } }",
+    "{ pointsConnection(last: 3) { edges { cursor node { id value } } pageInfo { hasPreviousPage startCursor } } }",
+    "{ pointsConnection(last: 5) { a: edges { node { value tags } } b: edges { cursor } pageInfo { endCursor } } }",
+    "{ discardsConnection(last: 2) { edges { cursor node { id raw } } pageInfo { startCursor endCursor } } }",
+    '{ pointsConnection(series: "many", last: 12) { edges { node { value } } pageInfo { startCursor endCursor } } }',
+    '{ pointsConnection(series: "odd", last: 2) { edges { node { value } } pageInfo { startCursor endCursor } } }',
+    '{ pointsConnection(series: "none", last: 2) { edges { cursor } pageInfo { startCursor hasNextPage } } }',
+    "{ pointsConnection(first: 3, last: 3) { edges { cursor } } }",
+    "{ points(order: DESCENDING) { id time value } discards(order: DESCENDING) { id } }",
+    '{ points(series: "many", order: DESCENDING) { time } }',
+    '{ series(name: "datacosmos") { points(order: DESCENDING) { id time } } }',
+    "{ pointsConnection(first: 2) { n: totalCount edges { cursor } totalCount } }",
+    '{ pointsConnection(series: "odd", where: {valueTo: 3}) { totalCount edges { node { value } } } }',
+    "{ discardsConnection(last: 2) { edges { cursor } totalCount pageInfo { startCursor } __typename } }",
+    "{ points(where: {valueFrom: 0.1, valueTo: 3}) { value } }",
+    '{ points(where: {anyTag: ["a"]}) { time value } }',
+    '{ points(where: {noTag: ["a"]}, order: DESCENDING) { time tags } }',
+    '{ points(series: "odd", where: {valueFrom: -1e308}) { value } }',
+    '{ points(series: "one", where: {valueFrom: 0}) { value } }',
+    '{ pointsConnection(last: 2, where: {anyTag: ["a"]}) { edges { cursor } pageInfo { startCursor } } }',
+    "{ pointsConnection { a: edges { node { time } } edges { node { time } node { value } } } }",
+    '{ points(start: "2024-03-28T12:00:01Z", end: "2024-03-28T12:00:00Z") { time } }',
+    '# "a comment"\n{ points(series: """datacosmos""") { time } }',
+    '{ points(series: "da\\u0074acosmos") { time } }',
+    '{ discards(reason: "SYSTEM") { id } }',
+    '{ locations(userId: "ada") { __typename t: minute lat speed count duplicates } }',
+    '{ locations(userId: "bob") { minute } }',
+    '{ locations(userId: "ada", start: "2024-03-28T12:01:00Z", end: "2024-03-28T12:00:00Z") { minute } }',
+    '{ a: locations(userId: "ada", end: "2024-03-28T12:00:00Z") { lat } b: locations(userId: "nobody") { lat } }',
+    "{ discards(reason: MALFORMED) { raw rawBase64 faults time value } }",
+    "{ discards { raw rawPreview(length: 2) } }",
+    "query Q($first: Int = 2) { pointsConnection(first: $first) { edges { node { value } } } }",
+    "query A { points { time } } query B { points { value } }",
+    "query A { points { time } } { points { value } }",
+    "query A { nothing } mutation B { points { time } }",
+    "mutation { points { time } }",
+    '{ a: points(series: "many") { time }\n b: points(start: "x") { time } }',
+    '{ points(series: "many", series: "one") { time } }',
+    "{ pointsConnection(first: 007) { __typename } }",
+    "{ pointsConnection(first: 99999999999) { __typename } }",
+    '{ points(series: "one"") { time } }',
+    '{ points(series: "\0") { time } }',
+    '{ receipt(deliveryId: 5) { source } b: receipt(deliveryId: "5") { source } }',
+    "{ __schema { queryType { name } } __typename }",
+    "{ ...F } fragment F on Query { points { ...G } } fragment G on Point { time }",
+]
+
+
+@pytest.mark.parametrize("query", ONE_BY_ONE)
+@pytest.mark.parametrize("who", [None, ADMIN], ids=["anyone", "admin"])
+async def test_both_ways_agree_where_it_is_easy_not_to(both: Both, stored: None, query: str, who: str | None) -> None:
+    with capture_logs():
+        await both.ask(query, who)
+
+
+@pytest.mark.parametrize("query", ONE_BY_ONE)
+async def test_both_ways_agree_where_lists_are_written_to_a_file_part_by_part(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(turns, "PART", 2)
+    monkeypatch.setattr(spool, "KEPT", 40)
+    with capture_logs():
+        await both.ask(query, ADMIN)
+
+
+async def test_both_ways_agree_where_counting_takes_too_long(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datacosmos.api.graphql.paging.COUNT_SECONDS", 0)
+    answer = await both.ask("{ pointsConnection(first: 2) { totalCount edges { cursor } } points { time } }", ADMIN)
+    assert "could not be counted" in answer.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query ($yes: Boolean!) { points { time tags @include(if: $yes) } }",
+        "query ($first: Int = 2) { pointsConnection(first: $first) { edges { cursor node { tags } } } }",
+        "{ points { time } receipt(deliveryId: 5) { source } __typename }",
+        "{ pointsConnection { totalCount edges { cursor } } discardsConnection { totalCount } }",
+        f"#{'x' * 5000}\n{{ points {{ time tags }} }}",
+    ],
+)
+async def test_no_form_of_a_query_has_its_lists_read_as_whole_points(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    expected = (await both.ask(query, ADMIN, yes=True)).json()
+    monkeypatch.delattr(Listing, "read")
+    monkeypatch.delattr(Page, "read")
+    assert await ask(both.fast, query, ADMIN, yes=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("{ points { value } }", {"time", "value"}),
+        ("{ points { tags receivedAt } }", {"tags", "received_at"}),
+        ("{ points { id } }", {"_id", "time", "value"}),
+        ("{ discards { reasons } }", {"reasons"}),
+        ("{ discardsConnection { edges { node { rawPreview } } } }", {"raw"}),
+        ("{ discardsConnection { pageInfo { endCursor } } }", {"_id", "received_at"}),
+    ],
+)
+async def test_mongodb_is_asked_for_no_more_than_is_selected(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str, fields: set[str]
+) -> None:
+    commands: list[Document] = []
+    batches = Finder.batches
+
+    def watched(finder: Finder, command: Document, **more: Any) -> AsyncGenerator[Batch]:
+        commands.append(command)
+        return batches(finder, command, **more)
+
+    monkeypatch.setattr(Finder, "batches", watched)
+    await ask(both.fast, query, ADMIN)
+    [command] = commands
+    assert {name for name, wanted in command["projection"].items() if wanted} == fields
+
+
+async def test_a_field_with_an_argument_is_encoded_the_fast_way_too(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Listing, "read")
+    text = "query Q($length: Int!) { discards(reason: TOO_OLD) { rawPreview(length: $length) } }"
+    assert await ask(both.fast, text, ADMIN, length=2) == {"data": {"discards": [{"rawPreview": "{ü"}]}}
+
+
+async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, stored: None) -> None:
+    """Not for those that came first, nor are errors shown where those would have had them."""
+    page = "pointsConnection(first: {}) {{ __typename }}"
+    texts = [
+        f'{{ a: points(series: "{series}", start: {start}) {{ time }} {page.format(first)} }}'
+        for series in ("many", "one", "private", "datacosmos", "")
+        for start in ('"2024-03-28T12:00:00Z"', '"2024-03-28T13:00:00.000000+01:00"', '"noon"', "null")
+        for first in (1, 12, 13, 2147483648)
+    ]
+    with capture_logs():
+        answers = [await both.ask(text) for text in texts]
+    assert len({answer.content for answer in answers}) > 10
+
+
+async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:
+    class Broken(Finder):
+        async def batches(self, command: Document, *, freely: bool = False) -> AsyncGenerator[Batch]:  # noqa: ARG002
+            raise RuntimeError(f"the password is hunter2: {command}")
+            yield
+
+    class Failing(Points):
+        """A store with a bug."""
+
+        def __init__(self, database: Database) -> None:
+            super().__init__(database)
+            self._columns = self._documents = Broken(database, "points")
+
+    broken = replace(stores, points=Failing(database))
+    async with (
+        client_of(app(settings, broken, fast=True)) as fast,
+        client_of(app(settings, broken, fast=False)) as plain,
+    ):
+        for query in ("{ points { time } }", "{ discards { id } }", "{ pointsConnection { pageInfo { endCursor } } }"):
+            with capture_logs() as logged:
+                answer = await Both(fast, plain).ask(query, ADMIN)
+            assert "hunter2" not in answer.text
+            assert [line["event"] for line in logged].count("field failed") == 3

@@ -1,0 +1,119 @@
+"""HEAD, and answers that are gzipped, on routes of every kind."""
+
+import gzip
+import zlib
+from typing import Any
+
+import httpx
+import pytest
+
+from datacosmos.programs.server import serving
+from datacosmos.settings import Settings
+from datacosmos.store.stores import Stores
+from tests.asking import NOON, SECOND, app_of, point
+
+PATHS = [
+    *("/", "/docs", "/openapi.json", "/health/live", "/metrics", "/points", "/series", "/series/count", "/series/x"),
+    *("/series/x/metrics", "/series/x/forecast", "/api/x", "/graphql?query={__typename}", "/nothing", "/points?x=1"),
+]
+OWN = {"date", "x-request-id", "content-length"}
+LONG = 3000
+
+
+async def store(stores: Stores) -> None:
+    await stores.points.add([point(NOON + n * SECOND, value=float(n)) for n in range(LONG)])
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("accept", ["identity", "gzip"])
+async def test_head_is_answered_with_the_head_of_what_get_is(client: httpx.AsyncClient, path: str, accept: str) -> None:
+    headers = {"Accept-Encoding": accept}
+    got, head = await client.get(path, headers=headers), await client.head(path, headers=headers)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert got.headers.keys() - OWN == head.headers.keys() - OWN
+    assert head.headers.get("vary") == got.headers.get("vary")
+    if "content-encoding" in got.headers:
+        assert "content-length" not in head.headers  # which is known once all is packed
+    elif path != "/metrics":
+        assert head.headers.get("content-length") == got.headers.get("content-length")
+
+
+async def test_head_is_not_for_routes_without_get(client: httpx.AsyncClient) -> None:
+    answer = await client.head("/sensors")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_head_of_a_long_answer_leaves_the_connection_whole(settings: Settings, stores: Stores) -> None:
+    await store(stores)
+    limits = httpx.Limits(max_connections=1)
+    async with (
+        serving(app_of(settings, stores), settings, host="127.0.0.1", port=0) as address,
+        httpx.AsyncClient(base_url=address, limits=limits) as client,
+    ):
+        for _ in range(3):
+            answer = await client.head("/points")
+            assert (answer.status_code, answer.content) == (200, b"")
+            answer = await client.head("/graphql?query={points{time,value}}", headers={"Accept-Encoding": "identity"})
+            assert (answer.status_code, int(answer.headers["content-length"]) > 100_000) == (200, True)
+            assert len((await client.get("/points")).json()) == LONG
+
+
+async def raw(client: httpx.AsyncClient, path: str, accept: str, **asked: Any) -> tuple[httpx.Response, list[bytes]]:
+    """The answer, and its body in the parts in which it came, packed as it was."""
+    request = client.build_request(
+        "POST" if asked else "GET", path, headers={"Accept-Encoding": accept}, json=asked or None
+    )
+    answer = await client.send(request, stream=True)
+    parts = [part async for part in answer.aiter_raw()]
+    await answer.aclose()
+    return answer, parts
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"), [("/points", {}), ("/graphql", {"query": "{ points { time value } }"}), ("/openapi.json", {})]
+)
+@pytest.mark.parametrize("accept", ["gzip", "br, GZIP;q=0.5, *;q=0.1", "gzip;q=0, identity", "identity", "deflate"])
+async def test_a_long_answer_is_gzipped_for_those_who_take_it(
+    client: httpx.AsyncClient, stores: Stores, path: str, asked: dict[str, Any], accept: str
+) -> None:
+    await store(stores)
+    _, parts = await raw(client, path, "identity", **asked)
+    answer, packed = await raw(client, path, accept, **asked)
+    body = b"".join(packed)
+    assert "Accept-Encoding" in answer.headers["vary"]
+    if "gzip" in accept.lower() and "q=0," not in accept:
+        assert answer.headers["content-encoding"] == "gzip"
+        assert len(body) < len(b"".join(parts)) / 2
+        body = gzip.decompress(body)
+    else:
+        assert "content-encoding" not in answer.headers
+    assert body == b"".join(parts)
+
+
+async def test_gzip_may_be_named_in_a_header_of_its_own(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/openapi.json", headers=[("Accept-Encoding", "br"), ("Accept-Encoding", "gzip")])
+    assert answer.headers["content-encoding"] == "gzip"
+
+
+async def test_short_answers_and_problems_are_sent_as_they_are(client: httpx.AsyncClient) -> None:
+    many = "&".join(f"{'x' * 60}{n}=1" for n in range(30))
+    for path in ("/series/count", "/graphql?query={__typename}", "/nothing", f"/points?{many}"):
+        answer = await client.get(path)
+        assert "content-encoding" not in answer.headers
+        assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+async def test_a_long_answer_is_packed_piece_by_piece(settings: Settings, stores: Stores) -> None:
+    """Each piece can be unpacked as it comes, before the next is there."""
+    await store(stores)
+    async with (
+        serving(app_of(settings, stores), settings, host="127.0.0.1", port=0) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
+        request = client.build_request("GET", "/points", headers={"Accept-Encoding": "gzip"})
+        answer = await client.send(request, stream=True)
+        assert "content-length" not in answer.headers
+        unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        first = unpacking.decompress(await anext(answer.aiter_raw()))
+        assert first.startswith(b"[")
+        await answer.aclose()

@@ -1,0 +1,102 @@
+"""Columns are read from the bytes of a reply: they must hold what the documents do, however those look."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from datacosmos.domain.columns import Columns, NoColumns
+from datacosmos.store.mongo.connection import Database
+from datacosmos.store.mongo.ranges import Position, Window
+from datacosmos.store.points.points import Points
+
+NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+EVERYTHING = Window()
+
+
+async def store(database: Database, rows: list[tuple[Any, datetime, Any]]) -> None:
+    documents = [
+        {"_id": name, "series": "s", "status": "accepted", "time": time, "value": value} for name, time, value in rows
+    ]
+    await database["points"].insert_many(documents)
+
+
+async def read(points: Points, **changes: Any) -> list[Columns]:
+    return [columns async for columns in points.columns("s", EVERYTHING, **changes)]
+
+
+def told(columns: list[Columns]) -> list[tuple[datetime, str]]:
+    """Values as text: 0.0 and -0.0 are equal."""
+    return [(time, str(value)) for some in columns for time, value in some]
+
+
+def names(columns: list[Columns]) -> list[str]:
+    return [name.decode() for some in columns if some.id is not None for name in some.id.tolist()]
+
+
+TIMES = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(  # noqa: DTZ001
+    lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)
+)
+ROWS = st.lists(
+    st.tuples(st.text(st.characters(codec="utf-8"), min_size=1, max_size=3), TIMES, st.floats()), max_size=60
+)
+
+
+@given(ROWS, st.sampled_from([1, 7, 11, 1000]), st.booleans())
+@examples(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_columns_hold_what_was_stored(
+    points: Points, database: Database, rows: list[tuple[str, datetime, float]], batch: int, ids: bool
+) -> None:
+    await database["points"].delete_many({})
+    stored = {name: (name, time, value) for name, time, value in rows if not name.endswith("\0")}
+    if stored:
+        await store(database, list(stored.values()))
+    told_of = [row for row in stored.values() if math.isfinite(row[2])]
+    expected = sorted(told_of, key=lambda row: (row[1], row[0].encode()))
+    columns = await read(points, batch=batch, ids=ids)
+    assert told(columns) == [(time, str(value)) for _, time, value in expected]
+    assert names(columns) == ([name for name, *_ in expected] if ids else [])
+
+
+@pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 99, 100, 101, 1001])
+async def test_any_number_of_them_is_whole(points: Points, database: Database, number: int) -> None:
+    rows = [(f"{n:05}", NOON + n * MILLISECOND, float(n)) for n in range(number)]
+    if rows:
+        await store(database, rows)
+    for ids in (False, True):
+        columns = await read(points, ids=ids)
+        assert told(columns) == [(time, str(value)) for _, time, value in rows]
+        assert names(columns) == [name for name, *_ in rows if ids]
+    assert len(told(await read(points, limit=10))) == min(number, 10)
+
+
+async def test_they_go_on_behind_a_position_that_shares_its_time(points: Points, database: Database) -> None:
+    await store(database, [(f"{n:02}", NOON, float(n)) for n in range(20)])
+    after = Position(NOON, "07")
+    assert names(await read(points, after=after, limit=5, ids=True)) == ["08", "09", "10", "11", "12"]
+
+
+@pytest.mark.parametrize("odd", [7, None, "text", math.nan])
+@pytest.mark.parametrize("at", [0, 15, 29])
+async def test_a_value_that_is_no_float_is_never_read_as_one(
+    points: Points, database: Database, odd: object, at: int
+) -> None:
+    rows: list[tuple[str, datetime, Any]] = [(f"{n:02}", NOON + n * MILLISECOND, float(n)) for n in range(30)]
+    rows[at] = (*rows[at][:2], odd)
+    await store(database, rows)
+    if isinstance(odd, float):
+        assert told(await read(points)) == [(row[1], str(row[2])) for row in rows if row[2] is not odd]
+    else:
+        with pytest.raises(NoColumns):
+            await read(points)
+
+
+async def test_ids_that_end_with_a_zero_are_not_cut(points: Points, database: Database) -> None:
+    await store(database, [("a\0", NOON, 1.0), ("b\0", NOON, 2.0)])
+    with pytest.raises(NoColumns):
+        await read(points, ids=True)

@@ -1,0 +1,247 @@
+"""Buckets and samples by summaries, beside a plain reckoning over all points, while points come and builders die."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datacosmos.domain import summaries
+from datacosmos.domain.points import Point
+from datacosmos.domain.series import from_datetime
+from datacosmos.domain.summaries import MINUTE, PART, Parts
+from datacosmos.store.mongo.connection import Database, client_of
+from datacosmos.store.stores import Stores
+from datacosmos.store.summaries.building import Builder
+from datacosmos.store.summaries.checking import differences
+from datacosmos.store.summaries.parts import Level, SummaryParts
+from datacosmos.store.summaries.pieces import MOST_RUNS, Pieces
+from datacosmos.store.summaries.summaries import Summaries
+from tests.some_points import named
+
+MIDNIGHT = datetime(2024, 3, 1, tzinfo=UTC)
+DAYS = 3 * 86_400_000  # milliseconds
+SERIES = "datacosmos"
+
+
+def some(chance: random.Random, numbers: "count[int]") -> list[Point]:
+    """A batch: mostly of three days, else of ten minutes, so that they meet."""
+    late = DAYS if chance.random() < 0.7 else 600_000
+    return [
+        at(f"p{next(numbers)}", chance.randrange(late), chance.gauss(0, 1000)) for _ in range(chance.choice([1, 5, 50]))
+    ]
+
+
+def at(identifier: str, milliseconds: int, value: float) -> Point:
+    point = named(identifier)
+    time = MIDNIGHT + timedelta(milliseconds=milliseconds)
+    return replace(point, reading=replace(point.reading, time=time, value=value))
+
+
+def reckoned(points: Sequence[Point], edges: Any, start: int, end: int) -> Parts:
+    found = [
+        (from_datetime(point.reading.time), point.id, point.reading.value) for point in points if point.reading.time
+    ]
+    inside = sorted((time, name, value) for time, name, value in found if start <= time <= end)
+    t, v = np.array([time for time, _, _ in inside], np.int64), np.array([value for *_, value in inside], np.float64)
+    return summaries.into_buckets(summaries.single(t, v), edges)
+
+
+def question(chance: random.Random) -> tuple[Any, int, int]:
+    """Edges, start and end: an hour of odd lengths, or days cut by the hour, or anywhere."""
+    start = from_datetime(MIDNIGHT) + chance.randrange(-3_600_000, DAYS) * 1000
+    end = start + chance.choice([chance.randrange(1, 10**8), chance.randrange(1, 2 * 10**11)]) // 1000 * 1000
+    hours = np.arange(start // MINUTE // 60 + 1, end // MINUTE // 60 + 1) * 60 * MINUTE
+    anywhere = np.array([chance.randrange(start, end + 1) for _ in range(chance.choice([1, 3, 50]))])
+    inside = chance.choice([hours, anywhere, np.empty(0, np.int64)])
+    return np.unique(np.concatenate([[start - start % MINUTE], inside, [end + 1]]).astype(np.int64)), start, end
+
+
+async def store(stores: Stores, batch: Sequence[Point]) -> None:
+    """As the writer does."""
+    await stores.points.add(batch)
+    await stores.summaries.note(batch)
+
+
+async def agree(stores: Stores, points: Sequence[Point], edges: Any, start: int, end: int) -> None:
+    found = await stores.summaries.gathered(SERIES, edges, start, end)
+    expected = reckoned(points, edges, start, end)
+    for name in PART.names or ():
+        assert (found[name] == expected[name]).all(), name
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_in_between_an_answer_holds_each_point_that_was_acknowledged(
+    stores: Stores, database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance, numbers, points = random.Random(seed), count(), list[Point]()
+    if seed % 2:
+        await Builder(database, stores.summaries).build_older()
+    put, builders = (
+        SummaryParts.put,
+        [Builder(database, stores.summaries), Builder(database, Summaries(database, stores.points))],
+    )
+    dies = False
+
+    async def may_die(*arguments: Any) -> bool:
+        if dies and chance.random() < 0.3:
+            raise Killed
+        return await put(*arguments)
+
+    monkeypatch.setattr(SummaryParts, "put", may_die)
+
+    async def stored() -> None:
+        points.extend(batch := some(chance, numbers))
+        await store(stores, batch)
+
+    async def all_build() -> None:
+        await asyncio.gather(*(builder.build() for builder in builders), return_exceptions=True)
+
+    async def some_die() -> None:
+        nonlocal dies
+        dies = True
+        await all_build()
+        dies = False
+
+    steps = [
+        stored,
+        lambda: store(stores, chance.sample(points, min(len(points), 5))),
+        builders[0].build,
+        builders[1].build_older,
+        some_die,
+        lambda: asyncio.gather(stored(), all_build()),
+        lambda: agree(stores, points, *question(chance)),
+    ]
+    for _ in range(60):
+        await chance.choice(steps)()
+    await finished(builders[0])
+    for _ in range(10):
+        await agree(stores, points, *question(chance))
+
+
+async def test_points_of_an_earlier_version_are_summarised_too(stores: Stores, database: Database) -> None:
+    points = [*some(random.Random(1), count()), at("far", 40 * DAYS, 1.0), at("later", 40 * DAYS + 1, 2.0)]
+    await stores.points.add(points)
+    await finished(Builder(database, stores.summaries))
+    start, end = from_datetime(MIDNIGHT), from_datetime(MIDNIGHT) + 50 * DAYS * 1000
+    await database["points"].delete_many({})  # from here on there are summaries alone
+    await agree(stores, points, np.array([start, end + 1]), start, end)
+    assert await stores.summaries.names.source_of(SERIES) == points[0].reading.source
+
+
+async def test_what_is_built_is_no_longer_read_point_by_point(stores: Stores, database: Database) -> None:
+    points = [at(f"p{second}", second * 1000, second / 7) for second in range(4000)]
+    await store(stores, points)
+    await finished(Builder(database, stores.summaries))
+    assert await database["marks"].count_documents({}) == 0
+    await database["points"].delete_many({})
+    start = from_datetime(MIDNIGHT)
+    edges = start + np.array([0, 60, 3600, 3660, 7200]) * 1_000_000
+    await agree(stores, points, edges, start, int(edges[-1]) - 1)
+
+
+async def test_many_minutes_far_apart_are_read_in_few_runs(stores: Stores, database: Database) -> None:
+    points = [at(f"p{number}", number * 120_000, float(number)) for number in range(700)]
+    await Builder(database, stores.summaries).build_older()
+    await store(stores, points)
+    start = from_datetime(MIDNIGHT)
+    edges = start + np.arange(0, 90, dtype=np.int64) * 1_000_000_000
+    marked = await stores.summaries.marks.of(SERIES)
+    assert len(marked) == 700
+    assert len(Pieces.of(edges, start, int(edges[-1]) - 1, marked).runs) == MOST_RUNS
+    await agree(stores, points, edges, start, int(edges[-1]) - 1)
+
+
+async def test_an_hour_that_cannot_be_built_keeps_no_other_from_it(
+    stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = SummaryParts.put
+
+    async def refuse(parts: SummaryParts, level: Level, series: str, *rest: Any) -> bool:
+        if series == "faulty":
+            raise Killed
+        return await put(parts, level, series, *rest)
+
+    monkeypatch.setattr(SummaryParts, "put", refuse)
+    builder, sound = Builder(database, stores.summaries), at("sound", 0, 1.0)
+    faulty = replace(at("faulty", 0, 2.0), reading=replace(sound.reading, series="faulty"))
+    await builder.build_older()
+    await store(stores, [faulty])
+    await store(stores, [sound])
+    assert await builder.build() == 1
+    assert len(await stores.summaries.marks.of(SERIES)) == 0
+    assert len(await stores.summaries.marks.of("faulty")) == 1
+
+
+async def test_what_earlier_versions_stored_is_built_from_where_it_was_cut_short(
+    stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datacosmos.store.summaries.building.DAYS_AT_ONCE", 1)
+    await stores.points.add([at(f"p{day}", day * 86_400_000, float(day)) for day in range(3)])
+    reach, reached = SummaryParts.reach, list[int]()
+
+    async def cut_short(parts: SummaryParts, series: str, day: int) -> None:
+        await reach(parts, series, day)
+        reached.append(day)
+        if len(reached) == 2:
+            raise Killed
+
+    monkeypatch.setattr(SummaryParts, "reach", cut_short)
+    with pytest.raises(Killed):
+        await Builder(database, stores.summaries).build_older()
+    await Builder(database, stores.summaries).build_older()
+    assert len(reached) == 3
+
+
+async def test_one_builder_works_at_a_time_and_another_takes_over(stores: Stores, database: Database) -> None:
+    one, other = Builder(database, stores.summaries), Builder(database, stores.summaries)
+    await store(stores, [at("a", 0, 1.0)])
+    assert await one.catch_up()
+    await store(stores, [at("b", 1, 1.0)])
+    assert await other.catch_up() is None
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await database["leases"].update_one({"_id": "summaries"}, {"$set": {"until": past}})
+    assert await other.catch_up()
+
+
+async def test_a_check_tells_each_minute_and_hour_that_differs_from_its_points(
+    stores: Stores, database: Database
+) -> None:
+    await store(stores, [at("a", 0, 1.0), at("b", 3_600_000, 2.0)])
+    await finished(Builder(database, stores.summaries))
+    await store(stores, [at("marked", 120_000, 3.0)])
+    assert [said async for said in differences(stores.summaries)] == []
+    await stores.points.add([at("unknown", 3_660_000, 3.0)])
+    assert [said async for said in differences(stores.summaries)] == [
+        "datacosmos: the hour from 2024-03-01T01:00:00+00:00 on",
+        "datacosmos: the minute from 2024-03-01T01:01:00+00:00 on",
+    ]
+
+
+async def finished(builder: Builder) -> None:
+    """Whoever has the lease."""
+    await builder.build_older()
+    while await builder.build():
+        pass
+
+
+async def test_points_of_a_chart_are_read_in_turns_with_the_lists(stores: Stores, database: Database) -> None:
+    made = named("a")
+    await stores.points.add([made])
+    assert made.reading.time is not None
+    assert made.reading.series is not None
+    at, client = from_datetime(made.reading.time), client_of(database)
+    async with aclosing(stores.summaries.times_and_values(made.reading.series, at, at)) as batches:
+        await anext(batches)
+        assert client.lists.held + client.long_lists.held == 1
+    assert client.lists.held + client.long_lists.held == 0

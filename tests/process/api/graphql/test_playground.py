@@ -1,0 +1,85 @@
+import asyncio
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.types import ASGIApp
+
+from datacosmos.programs.server import serving
+from datacosmos.settings import Settings
+from datacosmos.store.points.points import Points
+from tests.asking import point
+from tests.browser import browser_page
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_a_browser_gets_a_page_that_names_no_other_host(client: httpx.AsyncClient) -> None:
+    page = await client.get("/graphql", headers=BROWSER)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert "//" not in page.text
+
+
+async def test_the_first_query_runs_in_a_browser_and_all_files_are_ours(
+    app: ASGIApp, settings: Settings, points: Points
+) -> None:
+    await points.add([point(datetime.now(UTC), value=42.125)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, asked):
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+        await page.goto(f"{address}/graphql")
+        await page.click(".graphiql-execute-button")
+        await page.wait_for_selector(".result-window >> text=42.125")
+        await page.wait_for_selector(".graphiql-editor-tool >> text=Authorization")
+        await page.click("button[aria-label*='GraphiQL Explorer']")
+        await page.wait_for_selector(".graphiql-explorer-root >> text=discardsConnection")
+        assert faults == []
+        assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
+
+
+async def test_a_reload_keeps_the_query_and_the_page_shows_our_name(
+    app: ASGIApp, settings: Settings, points: Points
+) -> None:
+    await points.add([point(value=7.125)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, _):
+        await page.goto(f"{address}/graphql")
+        await page.wait_for_selector(".graphiql-logo >> text=DataCosmos")
+        await page.click(".graphiql-query-editor .CodeMirror")
+        await page.keyboard.press("Control+A")
+        await page.keyboard.insert_text("{ points { value } }")
+        async with asyncio.timeout(20):
+            while not await page.evaluate("localStorage.getItem('datacosmos:query')"):
+                await asyncio.sleep(0.02)
+        await page.reload()
+        await page.click(".graphiql-execute-button")
+        await page.wait_for_selector(".result-window >> text=7.125")
+        assert "LastHour" not in await page.inner_text(".graphiql-query-editor")
+
+
+async def test_on_a_phone_query_and_answer_stand_one_below_the_other(
+    app: ASGIApp, settings: Settings, points: Points
+) -> None:
+    await points.add([point(datetime.now(UTC), value=42.125)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, _):
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await page.goto(f"{address}/graphql")
+        await page.click(".graphiql-execute-button")
+        await page.wait_for_selector(".result-window >> text=42.125")
+        boxes = [await page.locator(place).bounding_box() for place in (".graphiql-query-editor", ".graphiql-response")]
+        editor, answer = (box for box in boxes if box is not None)
+        assert editor["width"] > 280
+        assert answer["width"] > 280
+        assert editor["y"] + editor["height"] <= answer["y"]
+        assert answer["x"] + answer["width"] <= 390
+        assert answer["y"] + answer["height"] <= 844
+
+
+async def test_a_query_in_the_address_is_shown_ready_to_run(app: ASGIApp, settings: Settings, points: Points) -> None:
+    await points.add([point(value=7.125)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, browser_page() as (page, _):
+        await page.goto(f"{address}/graphql?query=%7B%20points%20%7B%20value%20%7D%20%7D")
+        await page.click(".graphiql-execute-button")
+        await page.wait_for_selector(".result-window >> text=7.125")

@@ -1,0 +1,84 @@
+"""Equal questions at the same time: which are one, and who is answered by it."""
+
+import asyncio
+
+import pytest
+
+from datacosmos.rounds import Rounds
+
+
+class Answers:
+    """Counts as it is asked, and answers with the number once it may."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may = asyncio.Event()
+
+    async def ask(self) -> int:
+        self.asked += 1
+        number = self.asked
+        await self.may.wait()
+        return number
+
+
+async def begun(tasks: list[asyncio.Task[int]]) -> None:
+    """They have asked, and wait."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+
+
+async def test_all_that_ask_the_same_meanwhile_share_one_answer_begun_after_they_asked() -> None:
+    rounds, answers = Rounds[int](), Answers()
+    first = [asyncio.create_task(rounds.get("same", answers.ask))]
+    await begun(first)
+    meanwhile = [asyncio.create_task(rounds.get("same", answers.ask)) for _ in range(60)]
+    await begun(first + meanwhile)
+    assert answers.asked == 1
+    answers.may.set()
+    assert await asyncio.gather(*first, *meanwhile) == [1] + 60 * [2]
+    assert await rounds.get("same", answers.ask) == 3
+
+
+async def test_another_question_waits_for_none() -> None:
+    rounds, answers = Rounds[int](), Answers()
+    waiting = [asyncio.create_task(rounds.get("one", answers.ask))]
+    await begun(waiting)
+    another = Answers()
+    another.may.set()
+    assert await rounds.get("another", another.ask) == 1
+    answers.may.set()
+    await waiting[0]
+
+
+@pytest.mark.parametrize("leaving", [0, 1])
+async def test_whoever_leaves_ends_no_answer_of_the_others(leaving: int) -> None:
+    rounds, answers = Rounds[int](), Answers()
+    tasks = [asyncio.create_task(rounds.get("same", answers.ask))]
+    await begun(tasks)
+    tasks += [asyncio.create_task(rounds.get("same", answers.ask)) for _ in range(3)]
+    await begun(tasks)
+    tasks.pop(leaving).cancel()
+    answers.may.set()
+    assert await asyncio.gather(*tasks) == ([2, 2, 2] if leaving == 0 else [1, 2, 2])
+
+
+async def test_a_failure_is_for_its_own_round_alone() -> None:
+    rounds = Rounds[int]()
+    gate = asyncio.Event()
+
+    async def fail() -> int:
+        await gate.wait()
+        raise LookupError("of the first")
+
+    async def answer() -> int:
+        return 7
+
+    tasks = [asyncio.create_task(rounds.get("same", fail))]
+    await begun(tasks)
+    tasks.append(asyncio.create_task(rounds.get("same", answer)))
+    await begun(tasks)
+    gate.set()
+    with pytest.raises(LookupError, match="of the first"):
+        await tasks[0]
+    assert await tasks[1] == 7

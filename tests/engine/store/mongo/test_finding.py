@@ -114,7 +114,7 @@ async def test_an_aggregate_is_read_like_a_find(numbers: Database) -> None:
 
 
 async def test_of_large_documents_few_come_at_once(numbers: Database) -> None:
-    await numbers["numbers"].update_many({}, {"$set": {"large": b"x" * 100_000}})
+    await numbers["numbers"].update_many({}, {"$set": {"large": b"x" * 50_000}})
     read = await numbers_of(found(numbers, batch=8))
     assert [len(some) for some in read[:3]] == [8, 2, 2]
     assert [*chain(*read)] == [*range(100)]

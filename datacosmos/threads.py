@@ -19,7 +19,7 @@ from datacosmos.errors import Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 PATIENCE = timedelta(seconds=10)
-NICE = 5  # how far a process of ours gives way to what answers requests
+NICE = 10  # how far what others send gives way to what answers requests
 
 
 class Threads:
@@ -79,7 +79,7 @@ class Process(Threads):
 
     @cached_property
     def _executor(self) -> Executor:
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_beside)
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_beside, (NICE,))
 
     async def run_by(self, deadline: float | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same; raises Unavailable where the process dies of it, or of something else."""
@@ -89,10 +89,10 @@ class Process(Threads):
             raise Unavailable("the process that was to do this has died: try it again") from None
 
 
-def begin_beside() -> None:
-    """What a process does first that works for the one which started it."""
+def begin_beside(nice: int) -> None:
+    """What a process does first that works for the one which started it, and gives way to it so far."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the Ctrl-C in a terminal is for the one that will stop us
-    os.nice(NICE)
+    os.nice(nice)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

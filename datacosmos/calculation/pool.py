@@ -26,6 +26,7 @@ T = TypeVar("T")
 PRELOADED = ["statsforecast.models", "datacosmos.calculation.forecast"]
 # Calculations under way for each process: more would only be answered after their callers have given up.
 MOST_UNDER_WAY = 32
+NICE = 5  # how far calculations give way to what answers requests
 # What a process that died, or can't be started, shows as.
 BROKEN = (BrokenProcessPool, EOFError, OSError)
 
@@ -108,7 +109,7 @@ def _warm_executor(processes: int) -> ProcessPoolExecutor:
 
 def _begin() -> None:
     """What each process does first."""
-    begin_beside()
+    begin_beside(NICE)
     warm_up()
 
 

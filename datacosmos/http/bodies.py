@@ -3,6 +3,7 @@
 import codecs
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Self
 
 from starlette.requests import Request
@@ -40,14 +41,14 @@ class BrokenBody(Exception):
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Raises BodyTooLarge as soon as that is known: by its length where one is given, else while reading."""
-    body = bytearray()
     if int(request.headers.get("content-length", 0)) > limit:
         raise BodyTooLarge(limit)
+    body = BytesIO()  # gives its bytes without copying them
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+        body.write(chunk)
+        if body.tell() > limit:
             raise BodyTooLarge(limit)
-    return bytes(body)
+    return body.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import sys
 import click
 
 from datacosmos import __version__
-from datacosmos.cli import export, importing, ingest, printing, query, replay, services, simulate
+from datacosmos.cli import export, importing, ingest, printing, query, replay, services, simulate, watch
 from datacosmos.cli.with_settings import exit_code
 from datacosmos.errors import DatacosmosError
 
@@ -27,7 +27,7 @@ def cli() -> None:
 
 for command in (services.serve, services.api, ingest.ingest, services.write, services.summarise, services.calculation):
     cli.add_command(command)
-for command in (query.query, export.export, importing.import_csv):
+for command in (query.query, export.export, importing.import_csv, watch.watch):
     cli.add_command(command)
 for command in (simulate.simulate, replay.replay, printing.token, printing.schema, printing.show_settings):
     cli.add_command(command)

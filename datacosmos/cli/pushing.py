@@ -13,7 +13,7 @@ import httpx
 import orjson
 import structlog
 
-from datacosmos.cli.remote import Service
+from datacosmos.cli.remote import NotNow, Service
 from datacosmos.errors import InvalidFile, ServiceError
 from datacosmos.retries import Backoff, retry
 from datacosmos.sources.csv_points import Columns, CsvPoint, Fault, read_csv_points
@@ -21,7 +21,6 @@ from datacosmos.sources.csv_rows import BrokenCsv, lines_of, read_rows
 
 Row = CsvPoint | Fault
 BATCH = 5000  # rows: fewer than the names that one request may have, and some hundred KB
-UNAVAILABLE = frozenset({429, 502, 503, 504})
 RESENDING = Backoff(timedelta(milliseconds=100), timedelta(seconds=5), patience=timedelta(minutes=1))
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -39,10 +38,6 @@ class Tally:
 
     def __str__(self) -> str:
         return f"stored {self.stored}, already there {self.already}, faulty {self.faulty}"
-
-
-class NotNow(ServiceError):
-    """The same may be sent again."""
 
 
 def checked_length(file: Path, columns: Columns) -> int:
@@ -100,13 +95,8 @@ async def _deliver(service: Service, client: httpx.AsyncClient, points: list[Csv
 
 async def _post(service: Service, client: httpx.AsyncClient, body: bytes) -> tuple[int, int]:
     """How many were stored, and how many were there already."""
-    try:
-        with service.answering():
-            answer = await client.post("/api", content=body, headers={"Content-Type": "application/json"})
-    except ServiceError as error:
-        raise NotNow(str(error)) from None
-    if answer.status_code in UNAVAILABLE:
-        raise NotNow(str(service.refusal(answer)))
+    with service.answering():
+        answer = await client.post("/api", content=body, headers={"Content-Type": "application/json"})
     try:
         counts = answer.json()
         return counts["stored"], counts["already"]

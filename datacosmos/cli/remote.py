@@ -25,8 +25,14 @@ HINTS = {
     401: "; give a token that holds, by DATACOSMOS_TOKEN or --token-file",
     403: "; give the token of somebody who may, by DATACOSMOS_TOKEN or --token-file",
 }
+PASSING = frozenset({408, 429})
+"""Statuses below 500 after which the same may be asked again."""
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class NotNow(ServiceError):
+    """The same may be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +44,39 @@ class Service:
     def shown(self) -> str:
         return without_userinfo(self.url)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
+
     @asynccontextmanager
     async def client(self) -> AsyncGenerator["httpx.AsyncClient"]:
         """Raises ServiceError for whatever its requests raise."""
         import httpx
 
-        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
         with self.answering():
-            async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=PATIENCE) as client:
+            async with httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=PATIENCE) as client:
                 yield client
 
     @contextmanager
     def answering(self) -> Generator[None]:
+        """Raises NotNow where no answer comes, or not all of it."""
         import httpx
 
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout):
             hint = "start it, or name another address by --url or DATACOSMOS_URL"
-            raise ServiceError(f"no service can be reached at {self.shown}: {hint}") from None
+            raise NotNow(f"no service can be reached at {self.shown}: {hint}") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise ServiceError(f"the service at {self.shown} gave no whole answer ({type(error).__name__})") from None
+            raise NotNow(f"the service at {self.shown} gave no whole answer ({type(error).__name__})") from None
 
     def refusal(self, answer: "httpx.Response") -> ServiceError:
         """Of an answer that has been read."""
         status = answer.status_code
         detail = _detail(answer)
         said = f"the service at {self.shown} answered {status}" + (f": {detail}" if detail else "")
-        return ServiceError(said + HINTS.get(status, ""))
+        kind = NotNow if status >= 500 or status in PASSING else ServiceError
+        return kind(said + HINTS.get(status, ""))
 
 
 def with_service(command: Callable[Concatenate[Service, P], R]) -> Callable[..., R]:

@@ -121,6 +121,7 @@ async def test_a_misspelt_variable_is_a_warning_with_the_nearest_name(tmp_path: 
         "query",
         "export points",
         "import",
+        "watch",
         "token",
     ],
 )

@@ -19,6 +19,7 @@
      │    ├── InvalidInterval     buckets or samples that can't be
      │    ├── InvalidPage         a page size that can't be
      │    ├── InvalidCursor       a cursor that we never gave
+     │    ├── CursorExpired       a cursor of changes that are no longer kept
      │    ├── TooManyPoints       more than a plain list may hold
      │    └── AnswerTooLarge      more bytes than one answer may have
      ├── AccessError          the caller may not see this
@@ -31,6 +32,7 @@
           ├── StoreUnavailable    MongoDB can't be reached, or can't write now
           ├── TemporaryFilesFull  no room for a long answer while it waits to be sent
           ├── Overloaded          this process holds as much at once as it may
+          ├── Lagging             a reader of changes falls ever further behind
           ├── CalculationUnavailable  the Calculation service can't be reached, or can't answer now
           └── QueueUnavailable    NATS can't be reached, or can't take more
                └── QueueFull
@@ -135,6 +137,10 @@ class InvalidCursor(QueryError):
     pass
 
 
+class CursorExpired(QueryError):
+    pass
+
+
 class TooManyPoints(QueryError):
     pass
 
@@ -184,6 +190,10 @@ class TemporaryFilesFull(Unavailable):
 
 
 class Overloaded(Unavailable):
+    pass
+
+
+class Lagging(Unavailable):
     pass
 
 

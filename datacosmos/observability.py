@@ -63,6 +63,11 @@ UNWRITTEN_OLDEST = State(
 )
 QUEUED_BYTES = State("datacosmos_queued_bytes", "Bytes on the queue.")
 
+CHANGES_WINDOW = State(
+    "datacosmos_changes_window_seconds",
+    "How far back the changes reach: MongoDB's oplog. NaN where MongoDB does not let us see it.",
+)
+
 HELD = Gauge("datacosmos_held", "What is held at once of each bounded kind.", ["bound"], multiprocess_mode="livesum")
 REFUSED = Counter("datacosmos_refused", "What was refused as a bound was reached.", ["bound"])
 

@@ -148,6 +148,10 @@ class Settings(BaseSettings):
     max_connections_per_address: Count = Field(
         default=100, description="Connections at once from one address; loopback and PROXIES are exempt."
     )
+    subscriptions: Count = Field(default=1000, description="Subscriptions to changes that are served at once.")
+    subscriptions_per_connection: Count = Field(
+        default=100, description="Subscriptions and queries at once on one WebSocket."
+    )
     proxies: Networks = Field(
         default=[], description="Addresses and networks of proxies in front of this service, comma-separated."
     )

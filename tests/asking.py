@@ -15,6 +15,7 @@ import jwt
 from starlette.types import ASGIApp
 
 from datacosmos.api.app import create_app
+from datacosmos.api.feed.feed import Feed
 from datacosmos.api.intake import Intake
 from datacosmos.auth.issuers import Role, SharedSecret
 from datacosmos.calculation.app import create_calculation_app
@@ -103,7 +104,11 @@ NO_QUEUE = Intake(no_queue, no_queue)
 
 
 def app_of(
-    settings: Settings, stores: Stores, calculation: Calculation | None = None, intake: Intake | None = None
+    settings: Settings,
+    stores: Stores,
+    calculation: Calculation | None = None,
+    intake: Intake | None = None,
+    feed: Feed | None = None,
 ) -> ASGIApp:
     """The API, before a Calculation service that reads the same stores."""
     calculator = Calculator(stores.series, InThread(), settings.forecast_max_points)
@@ -114,6 +119,7 @@ def app_of(
         calculation=calculation or calculation_over(service),
         intake=intake or NO_QUEUE,
         issuers=[OURS],
+        feed=feed or Feed(settings, stores.changes, SECRET),
         health={},
     )
 

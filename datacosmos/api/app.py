@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Scope
 
 from datacosmos import __version__
+from datacosmos.api.feed.feed import Feed
+from datacosmos.api.feed.routes import changes_routes
 from datacosmos.api.graphql.documented import ANSWER
 from datacosmos.api.graphql.http import PATH, Endpoint, Refused, graphql_routes, refuse
 from datacosmos.api.intake import Intake
@@ -43,21 +45,23 @@ from datacosmos.store.stores import Stores
 ABOUT = "Accepted points of the public series are open to anyone; other series, discards and locations need a token."
 # FastAPI would look for OpenTelemetry at each request; /metrics is what tells of them.
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-PLACES = {"graphql": "/graphql", "points": "/points", "docs": "/docs", "health": "/health", "metrics": "/metrics"}
+TAKEN = ["Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "Last-Event-ID"]  # headers
+PLACES = {name: f"/{name}" for name in ("graphql", "points", "changes", "docs", "health", "metrics")}
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - all that an API needs
     settings: Settings,
     *,
     stores: Stores,
     calculation: Calculation,
     intake: Intake,
     issuers: Sequence[Issuer],
+    feed: Feed,
     health: Mapping[str, HealthCheck],
     refresh: Sequence[Refresh] = (),
 ) -> ASGIApp:
-    """The whole API. `issuers` make the tokens that are believed; `health` names the parts to ask after; `refresh`
-    updates gauges before a scrape."""
+    """The whole API. `issuers` make the tokens that are believed; whoever makes the `feed` stops it; `health` names the
+    parts to ask after; `refresh` updates gauges before a scrape."""
     access = AccessControl.of(settings, issuers)
     pushes = Pushes(settings.upload_max_bytes)
     exports = Exports(settings.exports)
@@ -67,6 +71,7 @@ def create_app(
         graphql_routes(graphql),
         points_routes(stores.points, access, exports),
         discards_routes(stores.points, access, exports),
+        changes_routes(feed, access),
         locations_routes(stores.minutes, access),
         series_routes(stores.series, calculation, access, pushes, exports),
         named_routes(stores.series, calculation, access, pushes),
@@ -106,7 +111,7 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
         guarded,
         allow_origins=settings.cors_origins,
         allow_methods=["DELETE", "GET", "HEAD", "POST", "PUT"],
-        allow_headers=["Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", REQUEST_ID],
+        allow_headers=[*TAKEN, REQUEST_ID],
         expose_headers=["Accept-Encoding", "Allow", "Location", "Retry-After", "WWW-Authenticate", REQUEST_ID],
     )
 

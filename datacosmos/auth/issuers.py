@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from math import inf
 from typing import Protocol
 
 import jwt
@@ -32,10 +33,11 @@ GIVEN_OUT = (Role.ADMIN, Role.USER)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a valid token names."""
+    """Whom a valid token names, and until when: in seconds since the epoch."""
 
     subject: str
     role: Role
+    expires: float = field(default=inf, compare=False)
 
 
 class Issuer(Protocol):
@@ -68,7 +70,7 @@ class SharedSecret:
     def verify(self, token: str) -> Caller | None:
         try:
             claims = jwt.decode(token, self.secret, algorithms=[ALGORITHM], options=CLAIMS, leeway=NBF_LEEWAY)
-            caller = Caller(claims["sub"], Role(claims["role"]))
+            caller = Caller(claims["sub"], Role(claims["role"]), float(claims["exp"]))
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(EXPIRED) from None
         except jwt.ImmatureSignatureError:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from datacosmos.errors import (
     CannotForecast,
+    CursorExpired,
     DeliveryTooLarge,
     Forbidden,
     InvalidLocation,
@@ -42,6 +43,7 @@ STATUSES: dict[type[Exception], int] = {
     SeriesGone: 404,
     BodyTooSlow: 408,
     NameTaken: 409,
+    CursorExpired: 410,
     BodyTooLarge: 413,
     DeliveryTooLarge: 413,
     CannotForecast: 422,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import nan
 
 from datacosmos import observability as metrics
 from datacosmos.calculation.client import Calculation
@@ -10,6 +11,7 @@ from datacosmos.errors import DataServerDown, QueueFull
 from datacosmos.http.health import Degraded, HealthCheck
 from datacosmos.pipeline.poller import Poller
 from datacosmos.pipeline.queue import Queue
+from datacosmos.store.changes.changes import Changes
 from datacosmos.store.mongo.connection import Database, ping
 
 LATE = 30.0  # seconds
@@ -97,3 +99,8 @@ async def show_queue(queue: Queue) -> None:
     metrics.QUEUE_RECEIVED.set(state.received)
     metrics.QUEUE_DEAD_LETTERED.set(state.dead_lettered)
     metrics.UNWRITTEN_OLDEST.set(await _unwritten_for(queue) or 0)
+
+
+async def show_window(changes: Changes) -> None:
+    window = await changes.window()
+    metrics.CHANGES_WINDOW.set(nan if window is None else window)

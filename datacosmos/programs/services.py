@@ -16,8 +16,9 @@ import structlog
 from starlette.types import ASGIApp
 
 from datacosmos.api.app import create_app, create_health_app
+from datacosmos.api.feed.feed import Feed
 from datacosmos.api.intake import Intake
-from datacosmos.auth.secret import load_issuer
+from datacosmos.auth.secret import load_issuer, load_secret
 from datacosmos.calculation.client import Calculation
 from datacosmos.http.health import HealthCheck
 from datacosmos.pipeline.ledger import ledgers
@@ -31,6 +32,7 @@ from datacosmos.programs.checks import (
     poller_checks,
     queue_check,
     show_queue,
+    show_window,
     store_check,
     writer_check,
 )
@@ -93,8 +95,7 @@ async def serve(settings: Settings, *, demo: bool, announce: Callable[[Addresses
         checks = {"store": store_check(database), "queue": queue_check(queue)} | poller_checks(pollers)
         checks |= {"writer": writer_check(queue), "calculation": calculation_check(calculation)}
         if settings.api_workers == 1:
-            app = _api(settings, stores, calculation, checks, queue)
-            await parts.enter_async_context(serving_on(listener, app, settings))
+            await _serve_api(listener, settings, stores, calculation, checks, queue, parts)
         else:
             await watched(settings, checks, queue, parts)
             await beside("api", settings.api_workers, settings, listener, parts)
@@ -113,8 +114,8 @@ async def api(settings: Settings, *, descriptor: int | None, announce: Callable[
             queue = await open_queue(settings, parts)
             calculation = await reach_calculation(settings, parts)
             checks = {"store": store_check(database), "queue": queue_check(queue), "writer": writer_check(queue)}
-            app = _api(settings, stores, calculation, checks | {"calculation": calculation_check(calculation)}, queue)
-            await parts.enter_async_context(serving_on(listener, app, settings))
+            checks |= {"calculation": calculation_check(calculation)}
+            await _serve_api(listener, settings, stores, calculation, checks, queue, parts)
         else:
             await beside("api", settings.api_workers, settings, listener, parts)
         announce(Addresses(address_of(listener), settings.calculation_url))
@@ -222,21 +223,30 @@ def _socket(descriptor: int | None, host: str, port: int) -> socket.socket:
     return listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
 
 
-def _api(
-    settings: Settings, stores: Stores, calculation: Calculation, checks: Mapping[str, HealthCheck], queue: Queue
-) -> ASGIApp:
+async def _serve_api(
+    listener: socket.socket,
+    settings: Settings,
+    stores: Stores,
+    calculation: Calculation,
+    checks: Mapping[str, HealthCheck],
+    queue: Queue,
+    parts: AsyncExitStack,
+) -> None:
     locations.load_zones()
+    feed = Feed(settings, stores.changes, load_secret(settings))
     app = create_app(
         settings,
         stores=stores,
         calculation=calculation,
         intake=Intake(queue.publish, lambda: ledgers(configured(settings), queue, stores.points, stores.receipts)),
         issuers=[load_issuer(settings)],
+        feed=feed,
         health=checks,
-        refresh=[lambda: show_queue(queue)],
+        refresh=[lambda: show_queue(queue), lambda: show_window(stores.changes)],
     )
     gc.freeze()  # what stands now stands for good: no collection need look at it again
-    return app
+    await parts.enter_async_context(serving_on(listener, app, settings))
+    parts.callback(feed.stop)  # before the server, which waits for what it serves
 
 
 async def watched(settings: Settings, checks: Mapping[str, HealthCheck], queue: Queue, parts: AsyncExitStack) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+from datacosmos.store.changes.changes import Changes
 from datacosmos.store.format import Format
 from datacosmos.store.minutes.minutes import Minutes
 from datacosmos.store.mongo.connection import Database
@@ -20,6 +21,7 @@ class Stores:
     receipts: Receipts
     minutes: Minutes
     series: SeriesStore
+    changes: Changes
 
     @classmethod
     def of(cls, database: Database) -> Self:
@@ -31,6 +33,7 @@ class Stores:
             receipts=Receipts(database),
             minutes=Minutes(database),
             series=SeriesStore(database),
+            changes=Changes(database),
         )
 
     async def prepare(self) -> None:

@@ -9,12 +9,14 @@ from strawberry.types import ExecutionContext
 
 from datacosmos.errors import (
     AnswerTooLarge,
+    CursorExpired,
     DatacosmosError,
     Forbidden,
     InvalidCursor,
     InvalidInterval,
     InvalidPage,
     InvalidRange,
+    Lagging,
     SeriesGone,
     TooManyPoints,
     Unauthenticated,
@@ -30,12 +32,14 @@ CODES: dict[type[DatacosmosError], str] = {
     InvalidInterval: "INVALID_INTERVAL",
     InvalidPage: "INVALID_PAGE",
     InvalidCursor: "INVALID_CURSOR",
+    CursorExpired: "CURSOR_EXPIRED",
     TooManyPoints: "TOO_MANY_POINTS",
     AnswerTooLarge: "ANSWER_TOO_LARGE",
     Unauthenticated: "UNAUTHENTICATED",
     Forbidden: "FORBIDDEN",
     UnknownSeries: "UNKNOWN_SERIES",
     SeriesGone: "UNKNOWN_SERIES",
+    Lagging: "LAGGING",
     Unavailable: "UNAVAILABLE",
 }
 

@@ -1,7 +1,6 @@
 """GET /discards: all discards of a range in one request, for administrators, streamed as lines of JSON or as CSV."""
 
 import csv
-from base64 import b64encode
 from io import StringIO
 from typing import Annotated, Any
 
@@ -10,11 +9,12 @@ from fastapi import APIRouter, Query, Request, Security
 from starlette.responses import StreamingResponse
 
 from datacosmos.api.bearer import BEARER
+from datacosmos.api.lists.discarded import discard_row
 from datacosmos.api.lists.exports import Export, Exports
 from datacosmos.api.lists.formats import Format
 from datacosmos.api.media import CSV, NDJSON, VARY, choose
 from datacosmos.api.rest.points import TIME
-from datacosmos.api.times import Given, format_time, make_window, read_each
+from datacosmos.api.times import Given, make_window, read_each
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.instants import parse_time
 from datacosmos.domain.points import Point, Reason
@@ -22,36 +22,16 @@ from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import described
 from datacosmos.store.points.points import Points
 
-
-def _row(point: Point) -> dict[str, Any]:
-    """By the names of the fields of GraphQL's Discard, and alike."""
-    reading, verdict = point.reading, point.verdict
-    return {
-        "id": point.id,
-        "source": reading.source,
-        "series": reading.series,
-        "time": reading.time and format_time(reading.time),
-        "value": reading.value,
-        "tags": reading.tags,
-        "reason": verdict.reason and verdict.reason.name,
-        "reasons": [reason.name for reason in verdict.reasons],
-        "receivedAt": format_time(point.received_at),
-        "faults": reading.faults,
-        "duplicateOf": point.duplicate_of,
-        "rawBase64": b64encode(reading.raw).decode(),
-    }
-
-
 HEAD = b"id,source,series,time,value,tags,reason,reasons,receivedAt,faults,duplicateOf,rawBase64\r\n"
 
 
 def _json_lines(points: list[Point]) -> bytes:
-    return b"".join(orjson.dumps(_row(point), option=orjson.OPT_APPEND_NEWLINE) for point in points)
+    return b"".join(orjson.dumps(discard_row(point), option=orjson.OPT_APPEND_NEWLINE) for point in points)
 
 
 def _csv_lines(points: list[Point]) -> bytes:
     lines = StringIO()
-    csv.writer(lines).writerows(map(_cell, _row(point).values()) for point in points)
+    csv.writer(lines).writerows(map(_cell, discard_row(point).values()) for point in points)
     return lines.getvalue().encode()
 
 
@@ -92,7 +72,7 @@ def discards_routes(points: Points, access: AccessControl, exports: Exports) -> 
         end: Annotated[Given, TIME] = None,
     ) -> StreamingResponse:
         """The range is of when they were received."""
-        [wanted] = read_each(_parse_reason, {"reason": reason})
+        [wanted] = read_each(parse_reason, {"reason": reason})
         window = make_window(*read_each(parse_time, {"start": start, "end": end}))
         access.admit(request.headers).require_admin()
         media_type = choose(request.headers, tuple(FORMATS))
@@ -105,7 +85,7 @@ def discards_routes(points: Points, access: AccessControl, exports: Exports) -> 
     return router
 
 
-def _parse_reason(name: str) -> Reason:
+def parse_reason(name: str) -> Reason:
     """Raises ValueError."""
     if name not in Reason.__members__:
         raise ValueError(f"{name[:40]!r} is no reason; there are {', '.join(Reason.__members__)}")

@@ -33,8 +33,8 @@ Check = Callable[[Case, schemathesis.Response], None]
 
 
 def hammer(url: str, headers: dict[str, str], examples: int) -> None:
-    """Each route, with what fits its description and with what does not."""
-    for found in schemathesis.openapi.from_url(url).get_all_operations():
+    """Each route, with what fits its description and with what does not; but for those whose answers have no end."""
+    for found in schemathesis.openapi.from_url(url).exclude(path_regex="^/changes").get_all_operations():
         operation = found.ok()
         for mode in GenerationMode:
             if mode is GenerationMode.POSITIVE or operation.body or operation.query:

@@ -1,0 +1,1 @@
+"""Changes as they are stored, for whoever listens."""

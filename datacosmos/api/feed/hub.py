@@ -1,0 +1,182 @@
+"""One stream of MongoDB for all subscribers of a kind, and the ring in which they find its events."""
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from datacosmos.api.feed.frames import Frame
+from datacosmos.domain.changes import Topic
+from datacosmos.errors import CursorExpired, DatacosmosError, StoreUnavailable
+from datacosmos.retries import Backoff
+from datacosmos.store.changes.changes import Changes
+from datacosmos.store.changes.streams import Batch, Stream
+
+log = structlog.stdlib.get_logger(__name__)
+MOST_EVENTS, MOST_BATCHES = 10_000, 2_000
+PAUSE, LONGEST_PAUSE = 0.0001, 0.05
+"""Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
+BACKOFF = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
+MakeFrame = Callable[[Topic, Batch], Frame | None]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A batch in the ring, its number among all, and what of it each topic gets."""
+
+    number: int
+    batch: Batch
+    frames: dict[Topic, Frame | None] = field(default_factory=dict[Topic, Frame | None])
+
+
+class Hub:
+    """Reads a stream while anybody listens. Its ring reaches back to the mark `start`, and forward to `mark`."""
+
+    def __init__(self, changes: Changes, kind: type[Topic], make_frame: MakeFrame) -> None:
+        self._changes, self._kind, self._make_frame = changes, kind, make_frame
+        self._listeners = 0
+        self._ring: deque[Entry] = deque()
+        self._events = 0
+        self._task: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._lost: DatacosmosError | None = None
+        self.start = self.mark = ""
+        self.next_number = 0
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[None]:
+        """While somebody is inside, the stream is read. Raises StoreUnavailable where it can't be opened."""
+        self._listeners += 1
+        try:
+            if self._task is None:
+                self._begin()
+            assert self._opened is not None  # noqa: S101  made with the task
+            await asyncio.shield(self._opened)
+            yield
+        finally:
+            self._listeners -= 1
+            if self._listeners == 0:
+                await self._end()
+
+    async def wait(self, number: int, seconds: float) -> None:
+        """Until there is an entry of this number, for some seconds at the most."""
+        if number >= self.next_number:
+            if self._news is None or self._news.done():
+                self._news = asyncio.get_running_loop().create_future()
+            await asyncio.wait({self._news}, timeout=seconds)
+
+    def number_after(self, mark: str) -> int | None:
+        """Of the first entry that holds anything behind a mark; None where that is no longer in the ring."""
+        if mark < self.start:
+            return None
+        index = bisect_right(self._ring, mark, key=lambda entry: entry.batch.mark)
+        return self._ring[index].number if index < len(self._ring) else self.next_number
+
+    def entry(self, number: int) -> Entry | None:
+        """None where it is not there yet, or no longer. Raises CursorExpired, or what else ended the stream."""
+        if self._lost is not None:
+            raise self._lost
+        index = number - self.next_number + len(self._ring)
+        return self._ring[index] if 0 <= index < len(self._ring) else None
+
+    def has_dropped(self, number: int) -> bool:
+        """Whether an entry is no longer there."""
+        return number < self.next_number - len(self._ring)
+
+    def frame(self, entry: Entry, topic: Topic) -> Frame | None:
+        """What a topic gets of an entry; None: nothing."""
+        if topic not in entry.frames:
+            entry.frames[topic] = self._make_frame(topic, entry.batch)
+        return entry.frames[topic]
+
+    def _begin(self) -> None:
+        self._ring.clear()
+        self._events, self._lost = 0, None
+        self.start = self.mark = ""
+        self._opened = asyncio.get_running_loop().create_future()
+        self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())
+        self._task = asyncio.create_task(self._run())
+
+    async def _end(self) -> None:
+        task, self._task = self._task, None
+        self._ring.clear()
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        try:
+            await self._run_again_and_again()
+        except Exception:
+            log.exception("changes can't be read")
+            self._lose(StoreUnavailable("changes can't be read; the log tells why"))
+
+    def _lose(self, error: DatacosmosError) -> None:
+        """Whoever listens is told, and whoever comes next begins anew."""
+        assert self._opened is not None  # noqa: S101  made with the task
+        self._lost, self._task = error, None
+        if not self._opened.done():
+            self._opened.set_exception(error)
+        self.wake()
+
+    async def _run_again_and_again(self) -> None:
+        failures = 0
+        while self._lost is None:
+            try:
+                async with self._changes.opened(self._kind, self.mark or None) as (stream, mark):
+                    self._note_opened(mark, failures)
+                    failures = 0
+                    await self._read(stream)
+            except CursorExpired as error:
+                log.warning("changes lost", error=str(error))
+                self._lose(error)
+            except StoreUnavailable as error:
+                assert self._opened is not None  # noqa: S101  made with the task
+                if not self._opened.done():  # whoever wants to listen is told at once
+                    self._lose(error)
+                    return
+                if failures == 0:
+                    log.warning("changes can't be read now", error=str(error))
+                await BACKOFF.pause(failures)
+                failures += 1
+
+    def _note_opened(self, mark: str, failures: int) -> None:
+        assert self._opened is not None  # noqa: S101  made with the task
+        if failures:
+            log.info("changes are read again")
+        if not self._opened.done():
+            self.start = self.mark = mark
+            self._opened.set_result(None)
+
+    async def _read(self, stream: Stream) -> None:
+        while True:
+            batch = await stream.read()
+            self.mark = max(self.mark, batch.mark)
+            if batch.events:
+                self._add(batch)
+                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * self._listeners))
+
+    def _add(self, batch: Batch) -> None:
+        self._ring.append(Entry(self.next_number, batch))
+        self.next_number += 1
+        self._events += len(batch.events)
+        while (self._events > MOST_EVENTS or len(self._ring) > MOST_BATCHES) and len(self._ring) > 1:
+            oldest = self._ring.popleft()
+            self._events -= len(oldest.batch.events)
+            self.start = oldest.batch.mark
+        self.wake()
+
+    @property
+    def is_read(self) -> bool:
+        return self._task is not None
+
+    def wake(self) -> None:
+        """Whoever waits looks again."""
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)

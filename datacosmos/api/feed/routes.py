@@ -1,0 +1,107 @@
+"""GET /changes and /changes/discards: what is stored, as it is stored, as server-sent events."""
+
+from collections.abc import AsyncGenerator
+from math import inf
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Security
+from starlette.responses import Response
+
+from datacosmos.api.bearer import BEARER
+from datacosmos.api.feed.events import MEDIA_TYPE, RETRY, error_event, event_of
+from datacosmos.api.feed.feed import Feed
+from datacosmos.api.feed.frames import Frame
+from datacosmos.api.feed.streaming import Streaming
+from datacosmos.api.media import choose
+from datacosmos.api.rest.discards import REASON, SOURCE, parse_reason
+from datacosmos.api.times import RULE, Given, read_each
+from datacosmos.auth.permissions import AccessControl, Permissions
+from datacosmos.domain.changes import Accepted, Discarded, Topic
+from datacosmos.domain.instants import parse_time
+from datacosmos.errors import DatacosmosError
+from datacosmos.http.parameters import StrictRoute
+from datacosmos.http.problems import described
+from datacosmos.sources.data_server import SERIES
+
+START = Query(
+    min_length=1,
+    description=f"What is stored from this time on comes first; {RULE} (a + is written %2B). It filters nothing of "
+    "what comes live.",
+    examples=["2024-03-28T16:55:34Z"],
+)
+AFTER = Query(min_length=1, description="The cursor behind which to go on; it wins over `start`.")
+LAST = Header(alias="Last-Event-ID", description="The same, which wins over both.")
+EXAMPLE = (
+    'id: 3q2-…\ndata: {"cursor":"3q2-…","events":[{"kind":"ACCEPTED","point":{"id":"…","series":"datacosmos",'
+    '"time":"2024-03-28T16:55:34Z","value":-0.9523,"tags":[],"receivedAt":"…"},"discard":null}]}\n\n'
+)
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events, in the order of their commits. `id` is the cursor, `data` one `Changes` of "
+        "GraphQL's; one without events comes at the beginning and every 15 s. An error ends it: `event: error`, "
+        "whose data is a message with a code and the last cursor.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": EXAMPLE}},
+    },
+    **described(400, 401, 403, 406, 410, 503),
+}
+
+
+def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
+    router = APIRouter(
+        route_class=StrictRoute, tags=["changes"], dependencies=[Security(BEARER)], default_response_class=Response
+    )
+
+    async def answer(
+        request: Request, topic: Topic, start: str | None, cursor: str | None, permissions: Permissions
+    ) -> Response:
+        [begin] = read_each(parse_time, {"start": start})
+        choose(request.headers, (MEDIA_TYPE,))
+        frames = feed.follow(topic, feed.place(topic, begin, cursor), expires=expiry_of(permissions, topic))
+        first = await anext(frames)  # what is wrong from the beginning is answered by a status
+        return Streaming(request, _events(first, frames), frames)
+
+    @router.get("/changes", summary="The points of a series, as they are stored", responses=ANSWERS)
+    async def _accepted(
+        request: Request,
+        series: Annotated[str, Query(min_length=1, description="Which series.")] = SERIES,
+        start: Annotated[Given, START] = None,
+        after: Annotated[Given, AFTER] = None,
+        last_event_id: Annotated[Given, LAST] = None,
+    ) -> Response:
+        permissions = access.admit(request.headers)
+        permissions.require_series(series)
+        return await answer(request, Accepted(series), start, last_event_id or after, permissions)
+
+    @router.get("/changes/discards", summary="Discards, as they are stored, for administrators", responses=ANSWERS)
+    async def _discarded(
+        request: Request,
+        reason: Annotated[Given, REASON] = None,
+        source: Annotated[Given, SOURCE] = None,
+        start: Annotated[Given, START] = None,
+        after: Annotated[Given, AFTER] = None,
+        last_event_id: Annotated[Given, LAST] = None,
+    ) -> Response:
+        [wanted] = read_each(parse_reason, {"reason": reason})
+        permissions = access.admit(request.headers)
+        permissions.require_admin()
+        return await answer(request, Discarded(wanted, source), start, last_event_id or after, permissions)
+
+    return router
+
+
+def expiry_of(permissions: Permissions, topic: Topic) -> float:
+    """When a stream of the topic ends, in seconds since the epoch: never, where it needs no token."""
+    if isinstance(topic, Accepted) and topic.series in permissions.public_series:
+        return inf
+    return inf if permissions.caller is None else permissions.caller.expires
+
+
+async def _events(first: Frame, frames: AsyncGenerator[Frame]) -> AsyncGenerator[bytes]:
+    cursor = first.cursor
+    try:
+        yield RETRY + event_of(first)
+        async for frame in frames:
+            cursor = frame.cursor
+            yield event_of(frame)
+    except DatacosmosError as error:
+        yield error_event(error, cursor)

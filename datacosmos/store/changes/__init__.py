@@ -1,0 +1,1 @@
+"""What is stored, as it is committed: MongoDB's change streams, and the past up to where one begins."""

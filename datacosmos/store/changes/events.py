@@ -1,0 +1,58 @@
+"""Which events of MongoDB are changes of a topic, and what they tell."""
+
+from typing import Any
+
+from datacosmos.domain.changes import Accepted, Change, ChangeKind, Discarded, Topic
+from datacosmos.domain.points import Status
+from datacosmos.store.mongo.connection import Document
+from datacosmos.store.points.documents import from_document
+
+FIELDS = ("_id", "source", "series", "time", "value", "tags", "reasons", "received_at")
+DISCARD_FIELDS = (*FIELDS, "faults", "duplicate_of", "raw")
+NEW_STATUS = "updateDescription.updatedFields.status"
+JUDGED_ANEW = {Status.ACCEPTED: ChangeKind.REINSTATED, Status.DISCARDED: ChangeKind.WITHDRAWN}
+
+
+def stages(topic: type[Topic] | Topic) -> list[Document]:
+    """What follows `$changeStream`; a type stands for all topics of it."""
+    kind = topic if isinstance(topic, type) else type(topic)
+    matching = _accepted() if kind is Accepted else _discarded()
+    wanted = {} if isinstance(topic, type) else _wanted(topic)
+    fields = FIELDS if kind is Accepted else DISCARD_FIELDS
+    shown = {f"fullDocument.{name}": 1 for name in fields}
+    return [{"$match": {"$and": [matching, wanted]}}, {"$project": {"operationType": 1, NEW_STATUS: 1, **shown}}]
+
+
+def _accepted() -> Document:
+    inserted = {"operationType": "insert", "fullDocument.status": Status.ACCEPTED.value}
+    return {"$or": [inserted, {"operationType": "update", NEW_STATUS: {"$exists": True}}]}
+
+
+def _discarded() -> Document:
+    discarded = Status.DISCARDED.value
+    inserted = {"operationType": "insert", "fullDocument.status": discarded}
+    return {"$or": [inserted, {"operationType": "update", NEW_STATUS: discarded}]}
+
+
+def _wanted(topic: Topic) -> Document:
+    if isinstance(topic, Accepted):
+        return {"fullDocument.series": topic.series}
+    wanted = {"fullDocument.reasons": topic.reason and topic.reason.value, "fullDocument.source": topic.source}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def is_of(topic: Topic, document: Document) -> bool:
+    """Whether the topic has the point of this document."""
+    if isinstance(topic, Accepted):
+        return document["series"] == topic.series
+    return topic.source in (None, document["source"]) and (not topic.reason or topic.reason in document["reasons"])
+
+
+def to_change(kind: type[Topic], event: Any) -> Change:
+    point = from_document(event["fullDocument"])
+    mark: str = event["_id"]["_data"]
+    if kind is Discarded:
+        return Change(ChangeKind.DISCARDED, point, mark)
+    if event["operationType"] == "insert":
+        return Change(ChangeKind.ACCEPTED, point, mark)
+    return Change(JUDGED_ANEW[Status(event["updateDescription"]["updatedFields"]["status"])], point, mark)

@@ -63,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Replica  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
-        if self.path == "/points":
+        if self.headers["Upgrade"] == "websocket":
+            self.echo_lines()
+        elif self.path == "/points":
             self.stream_and_break_off()
         else:
             self.tell()
@@ -93,6 +95,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.server.go_on.wait(10)
         self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+    def echo_lines(self) -> None:
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", self.headers["Connection"])
+        self.end_headers()
+        while line := self.rfile.readline():
+            self.wfile.write(line)
+            self.wfile.flush()
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the library

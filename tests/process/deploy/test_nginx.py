@@ -2,14 +2,17 @@
 
 import http.client
 import json
+import re
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.process.deploy.balancer import NGINX, REPLICAS, Balanced, balanced
+from tests.process.deploy.balancer import NGINX, REPLICAS, TEMPLATE, Balanced, balanced
 
+HEARTBEAT = 15  # seconds
 pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="there is no wheel of nginx for this system")
 
 
@@ -73,6 +76,37 @@ def test_a_streamed_answer_arrives_while_it_is_made_and_breaks_off_where_it_brea
             replica.go_on.set()
         with pytest.raises(httpx.RemoteProtocolError):
             list(pieces)
+
+
+def upgraded(service: Balanced, protocol: str) -> tuple[http.client.HTTPResponse, socket.socket]:
+    """What comes of asking for another protocol, and the connection."""
+    url = service.client.base_url
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=5)
+    connection.request("GET", "/graphql", headers={"Upgrade": protocol, "Connection": "Upgrade"})
+    assert connection.sock is not None
+    return connection.getresponse(), connection.sock
+
+
+def test_a_websocket_passes_both_ways_as_long_as_it_is_open(service: Balanced) -> None:
+    answer, talk = upgraded(service, "WebSocket")
+    with answer, talk:
+        assert (answer.status, answer.getheader("Upgrade")) == (101, "websocket")
+        for word in (b"one\n", b"two\n"):
+            talk.sendall(word)
+            assert talk.recv(100) == word
+
+
+def test_no_other_upgrade_is_passed_on(service: Balanced) -> None:
+    answer, talk = upgraded(service, "h2c")
+    with answer, talk:
+        told = json.load(answer)["headers"]
+        assert told.keys().isdisjoint({"Upgrade", "Connection"})
+
+
+def test_a_stream_that_is_silent_between_two_heartbeats_is_not_cut() -> None:
+    limits = re.findall(r"^\s*(\w+_timeout) (\d+)s;", TEMPLATE.read_text(), re.MULTILINE)
+    streams = {name: int(seconds) for name, seconds in limits if name in ("proxy_read_timeout", "send_timeout")}
+    assert min(streams.values()) > 3 * HEARTBEAT
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(service: Balanced) -> None:

@@ -1,5 +1,6 @@
 """deploy/kubernetes: valid by Kubernetes' own schemas, whole, without a secret, and agreeing with the settings."""
 
+import textwrap
 from typing import Any
 
 import kubernetes_validate
@@ -136,3 +137,13 @@ def test_the_connections_of_the_ingress_are_not_counted_as_one_clients() -> None
 
 def test_probes_which_ask_by_the_address_of_a_pod_are_answered() -> None:
     assert CONFIG["DATACOSMOS_ALLOWED_HOSTS"] == "*"
+
+
+def test_the_ingress_of_the_readme_is_valid_and_cuts_no_stream_between_two_heartbeats() -> None:
+    _, _, example = (KUBERNETES / "README.md").read_text().partition("    apiVersion: networking.k8s.io/v1\n")
+    text = "apiVersion: networking.k8s.io/v1\n" + textwrap.dedent(example.partition("\n\n")[0])
+    ingress = yaml.safe_load(text)
+    kubernetes_validate.validate(ingress, kubernetes_validate.latest_version(), strict=True)
+    annotations = ingress["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 3 * 15

@@ -110,10 +110,11 @@ class Writer:
         """Goes on from what is written already."""
         points = [point for delivery in deliveries for point in delivery.points]
         await self._points.add(points, written)
-        await self._summaries.note(points)
         with_receipt = [delivery for delivery in deliveries if delivery.needs_receipt]
+        await self._replace_refused(with_receipt, written)
+        were_there = set(written.redelivered)
+        await self._summaries.note(written.stored, [point for point in points if point.id in were_there])
         if with_receipt:
-            await self._replace_refused(with_receipt, written)
             await self._leave_receipts(with_receipt, written)
         written.end_session()
 

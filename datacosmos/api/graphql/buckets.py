@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, tzinfo
 from functools import cache, partial
 from math import isinf
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from datacosmos.api.graphql.context import Context
 from datacosmos.api.graphql.scalars import BigInt
+from datacosmos.api.graphql.types import ReasonCount
 from datacosmos.api.times import make_window
+from datacosmos.domain.discards import Counts, by_reason
 from datacosmos.domain.intervals import Interval, TooManyBuckets, edges
 from datacosmos.domain.series import from_datetime, to_datetime
 from datacosmos.domain.summaries import Parts, average
@@ -45,23 +47,32 @@ class Bucket:
 async def buckets_of(
     context: Context, series: str, start: datetime, end: datetime, interval: Interval, time_zone: str
 ) -> list[Bucket]:
+    gather = partial(context.stores.summaries.gathered, series)
+    return await context.hold(partial(bucketed, gather, *_span(start, end), interval, time_zone), len)
+
+
+def _span(start: datetime, end: datetime) -> tuple[int, int]:
+    """In microseconds since the epoch. Raises InvalidRange."""
     window = make_window(start, end)
     assert window.start is not None  # noqa: S101  both were given
     assert window.end is not None  # noqa: S101
-    span = from_datetime(window.start), from_datetime(window.end)
-    gather = partial(context.stores.summaries.gathered, series)
-    return await context.hold(partial(bucketed, gather, *span, interval, time_zone), len)
+    return from_datetime(window.start), from_datetime(window.end)
 
 
 async def bucketed(gather: Gather, first: int, last: int, interval: Interval, time_zone: str) -> list[Bucket]:
     """Of what lies within [first, last], microseconds since the epoch."""
-    try:
-        found = edges(first, last, interval, zone_of(time_zone), MOST_BUCKETS)
-    except TooManyBuckets as error:
-        raise InvalidInterval(str(error)) from None
+    found = _edges(first, last, interval, time_zone)
     parts = await gather(found, first, last)
     times = [to_datetime(edge) for edge in found.tolist()]
     return [bucket(*each) for each in zip(parts, times, times[1:], strict=False)]
+
+
+def _edges(first: int, last: int, interval: Interval, time_zone: str) -> NDArray[np.int64]:
+    """Raises InvalidInterval."""
+    try:
+        return edges(first, last, interval, zone_of(time_zone), MOST_BUCKETS)
+    except TooManyBuckets as error:
+        raise InvalidInterval(str(error)) from None
 
 
 def bucket(part: Any, start: datetime, end: datetime) -> Bucket:
@@ -82,6 +93,37 @@ def bucket(part: Any, start: datetime, end: datetime) -> Bucket:
         first=known("first"),
         last=known("last"),
     )
+
+
+@strawberry.type(description="What was received at or after `start`, before `end`, and discarded.")
+class DiscardBucket:
+    start: datetime
+    end: datetime
+    count: BigInt
+    by_reason: list[ReasonCount] = strawberry.field(
+        description="By the first of their reasons, in order of precedence; those that occurred."
+    )
+
+    @classmethod
+    def of(cls, counts: Counts, start: datetime, end: datetime) -> Self:
+        return cls(
+            start=start, end=end, count=BigInt(int(counts["n"].sum())), by_reason=ReasonCount.all(by_reason(counts))
+        )
+
+
+async def discard_buckets_of(
+    context: Context, source: str | None, series: str | None, start: datetime, end: datetime, interval: Interval
+) -> list[DiscardBucket]:
+    first, last = _span(start, end)
+    found = _edges(first, last, interval, "UTC")
+    times = [to_datetime(edge) for edge in found.tolist()]
+
+    async def read() -> list[DiscardBucket]:
+        counts = await context.stores.summaries.discarded(source, series, found, first, last)
+        some = np.split(counts, np.searchsorted(counts["at"], np.arange(1, len(times) - 1)))
+        return [DiscardBucket.of(*each) for each in zip(some, times, times[1:], strict=False)]
+
+    return await context.hold(read, len)
 
 
 @cache

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET
 
-from datacosmos.api.graphql.buckets import Bucket, buckets_of
+from datacosmos.api.graphql.buckets import Bucket, DiscardBucket, buckets_of, discard_buckets_of
 from datacosmos.api.graphql.context import Info
-from datacosmos.api.graphql.paging import Connection, page_asked_for
+from datacosmos.api.graphql.paging import Connection, given, page_asked_for
+from datacosmos.api.graphql.permissions import admins_only
 from datacosmos.api.graphql.samples import Sampled, sampled_of
 from datacosmos.api.graphql.series import MOST_SERIES, SERIES_PAGE, Series, series_page
 from datacosmos.api.graphql.types import Point
@@ -16,6 +17,9 @@ from datacosmos.auth.permissions import Permissions
 from datacosmos.domain.intervals import Interval
 from datacosmos.errors import AccessError, DatacosmosError, InvalidPage
 from datacosmos.sources.data_server import SERIES
+
+# Strawberry's permissions take an argument called source for their own.
+Source = Annotated[str | None, strawberry.argument(name="source")]
 
 
 @strawberry.type
@@ -39,6 +43,23 @@ class Charts:
     ) -> list[Bucket]:
         info.context.permissions.require_series(series)
         return await buckets_of(info.context, series, start, end, interval, time_zone)
+
+    @strawberry.field(
+        description="How many readings were discarded in each interval, and why, for administrators: by when they were "
+        "received, start and end inclusive, of a source or a series where one is given. Buckets begin as those of "
+        "`buckets` do, in UTC.",
+        extensions=[admins_only()],
+    )
+    async def discard_buckets(
+        self,
+        info: Info,
+        start: datetime,
+        end: datetime,
+        interval: Interval,
+        origin: Source = UNSET,
+        series: str | None = UNSET,
+    ) -> list[DiscardBucket] | None:
+        return await discard_buckets_of(info.context, given(origin), given(series), start, end, interval)
 
     @strawberry.field(
         description="Points of a series to draw a line through that is `width` pixels wide, by time: all of them where "
@@ -89,7 +110,7 @@ class Charts:
         self,
         info: Info,
         search: str | None = UNSET,
-        origin: Annotated[str | None, strawberry.argument(name="source")] = UNSET,
+        origin: Source = UNSET,
         first: int | None = UNSET,
         after: str | None = UNSET,
         last: int | None = UNSET,

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import UNSET
 from strawberry.schema.config import StrawberryConfig
 
-from datacosmos.api.graphql.charts import Charts
+from datacosmos.api.graphql.charts import Charts, Source
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, decode_cursor
 from datacosmos.api.graphql.errors import Schema
@@ -40,8 +40,6 @@ from datacosmos.settings import Settings
 from datacosmos.sources.data_server import SERIES
 from datacosmos.sources.sensors import series_of
 
-# Strawberry's permissions take an argument called source for their own.
-Source = Annotated[str | None, strawberry.argument(name="source")]
 Id = Annotated[strawberry.ID, strawberry.argument(name="id")]
 POINTS_PAGE, DISCARDS_PAGE = 1000, 100
 CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, BigInt: BIG_INT, Interval: DURATION})

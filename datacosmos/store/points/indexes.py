@@ -13,6 +13,7 @@ from datacosmos.store.points.queries import DISCARDED
 RETENTION = "retention"
 LONGEST_RETENTION = 2**31 - 1  # seconds: MongoDB takes no more
 INDEX_NOT_FOUND = 27
+OF_SOURCE, OF_SERIES = "discards_of_source", "discards_of_series"
 INDEXES = [
     IndexModel(
         {"series": ASCENDING, "time": ASCENDING, "identity": ASCENDING},
@@ -23,9 +24,14 @@ INDEXES = [
     # Covers a range read of time and value.
     IndexModel({"series": 1, "status": 1, "time": 1, "_id": 1, "value": 1}, name="range"),
     IndexModel({"source": 1, "reason": 1}, name="ledger"),
-    # Partial, so that an accepted point pays for neither.
+    # Partial, so that an accepted point pays for none of these. The last two cover what discards are counted by.
     IndexModel({"status": 1, "received_at": 1, "_id": 1}, name="discards", partialFilterExpression=DISCARDED),
     IndexModel({"reasons": 1, "received_at": 1, "_id": 1}, name="reasons", partialFilterExpression=DISCARDED),
+    *(
+        # MongoDB looks at the status even where the index has no other.
+        IndexModel({"status": 1} | of | {"received_at": 1, "reason": 1}, name=name, partialFilterExpression=DISCARDED)
+        for name, of in ((OF_SOURCE, {"source": 1}), (OF_SERIES, {"source": 1, "series": 1}))
+    ),
 ]
 
 

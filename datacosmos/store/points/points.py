@@ -9,11 +9,12 @@ import numpy as np
 
 from datacosmos.domain.columns import Columns, Records
 from datacosmos.domain.points import Point, Reason, Status, Verdict
+from datacosmos.domain.series import from_datetime
 from datacosmos.store.mongo.connection import Database, Document, for_reads, store_errors
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Position, Window, ranges
 from datacosmos.store.points.documents import from_document, to_verdict
-from datacosmos.store.points.indexes import INDEXES, expire_discards
+from datacosmos.store.points.indexes import INDEXES, OF_SERIES, OF_SOURCE, expire_discards
 from datacosmos.store.points.inserts import Inserts, Written
 from datacosmos.store.points.queries import (
     ALL,
@@ -137,6 +138,52 @@ class Points:
                 accepted_of(series), {"raw": 0}, sort={"time": 1, "_id": 1}, hint="range"
             )
         return from_document(found) if found else None
+
+    async def oldest_discard(self, source: str, series: str | None) -> datetime | None:
+        """When it was received, of a source, and of one of its series where that is given: one index seek."""
+        where = discarded_for(None, source) | ({} if series is None else {"series": series})
+        hint = OF_SOURCE if series is None else OF_SERIES
+        with store_errors():
+            found = await self._reads.find_one(where, {"received_at": 1, "_id": 0}, sort={"received_at": 1}, hint=hint)
+        return found["received_at"] if found else None
+
+    async def discard_counts(
+        self, source: str, series: str | None, window: Window, *, freely: bool = False
+    ) -> AsyncGenerator[list[tuple[int, int, bytes]]]:
+        """How many were received at a time, in microseconds since the epoch, and discarded for a primary reason.
+
+        In any order and in pages, of a source, and of one of its series where that is given; from an index alone.
+        """
+        where = discarded_for(None, source) | ({} if series is None else {"series": series})
+        group = {"_id": {"at": "$received_at", "reason": "$reason"}, "n": {"$sum": 1}}
+        command = {
+            "aggregate": COLLECTION,
+            "pipeline": [{"$match": ranges(where, "received_at", window, None)}, {"$group": group}],
+            "hint": OF_SOURCE if series is None else OF_SERIES,
+            "cursor": {"batchSize": COLUMNS},
+        }
+        async with aclosing(self._documents.pages(command, _to_count, freely=freely)) as pages:
+            async for page in pages:
+                yield page
+
+    async def discarded_keys(self, window: Window) -> list[tuple[str, str | None]]:
+        """Source and series of what was discarded."""
+        stages: list[Document] = [
+            {"$match": ranges(DISCARDED, "received_at", window, None)},
+            {"$group": {"_id": {"source": "$source", "series": "$series"}}},
+        ]
+        with store_errors():
+            found = await (await self._reads.aggregate(stages, hint="discards")).to_list()
+        return [(each["_id"]["source"], each["_id"]["series"]) for each in found]
+
+    async def next_discard(self, time: datetime) -> datetime | None:
+        """When the first from a time on was received."""
+        where = DISCARDED | {"received_at": {"$gte": time}}
+        with store_errors():
+            found = await self._reads.find_one(
+                where, {"received_at": 1, "_id": 0}, sort={"received_at": 1}, hint="discards"
+            )
+        return found["received_at"] if found else None
 
     async def discard(self, identifier: str) -> Point | None:
         with store_errors():
@@ -273,3 +320,8 @@ class Points:
                     yield finite(columns)
                 else:
                     yield columns[np.isfinite(columns.value)]
+
+
+def _to_count(document: Document) -> tuple[int, int, bytes]:
+    at, reason = document["_id"]["at"], document["_id"]["reason"]
+    return from_datetime(at), document["n"], reason.encode()

@@ -1,4 +1,4 @@
-"""Collection `marks`: which minutes of which series have points that no summary is known to hold.
+"""Collection `marks`: which minutes of which series have points, or discards, that no summary is known to hold.
 
 A mark is written after the points and before the message is acknowledged, also where they were there already; and it is
 removed after summaries of its minutes, made from points read later than the mark, are stored. Whoever reads the marks
@@ -6,7 +6,7 @@ first, then the summaries, and the points themselves of what is marked, so misse
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 from datacosmos.domain.points import Point
 from datacosmos.domain.series import from_datetime
 from datacosmos.domain.summaries import MINUTE
-from datacosmos.store.mongo.connection import UTC_TIMES, Database, bounded, for_reads, store_errors
+from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, bounded, for_reads, store_errors
+from datacosmos.store.summaries.kinds import DiscardsOf, Key, to_key, to_stored
 
 COLLECTION = "marks"
+MOST_MINUTES = 50_000
+"""Of one mark, and keys: a document has 16 MiB at most."""
 Minutes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The minutes, numbered from the epoch, in which one batch has points, by series."""
+    """The minutes, numbered from the epoch, in which one batch has points or discards."""
 
     id: Any
-    minutes: Mapping[str, Sequence[int]]
+    minutes: Mapping[Key, Sequence[int]]
 
 
 class Marks:
@@ -41,15 +44,15 @@ class Marks:
         with store_errors():
             await self._collection.create_index("touched.series", name="series")
 
-    async def add(self, minutes: Mapping[str, Iterable[int]]) -> None:
-        """One mark for all of them, minutes numbered from the epoch by series."""
-        touched = [{"series": series, "minutes": sorted(some)} for series, some in minutes.items()]
-        if touched:
+    async def add(self, minutes: Mapping[Key, Iterable[int]]) -> None:
+        """Minutes numbered from the epoch."""
+        for touched in _parted((to_stored(key), sorted(some)) for key, some in minutes.items()):
             with store_errors(), bounded(self._collection.database):
                 await self._collection.insert_one({"touched": touched})
 
-    async def of(self, series: str) -> Minutes:
-        """The marked minutes of one series, ascending."""
+    async def of(self, key: Key) -> Minutes:
+        """The marked minutes of one key, ascending."""
+        series = to_stored(key)
         only = {"touched": {"$elemMatch": {"series": series}}, "_id": 0}
         with store_errors():
             found = await self._reads.find({"touched.series": series}, only).to_list()
@@ -58,18 +61,42 @@ class Marks:
     async def oldest(self, most: int) -> list[Mark]:
         with store_errors():
             found = await self._reads.with_options(UTC_TIMES).find(sort={"_id": 1}, limit=most).to_list()
-        return [Mark(mark["_id"], {each["series"]: each["minutes"] for each in mark["touched"]}) for mark in found]
+        return [Mark(each["_id"], {to_key(one["series"]): one["minutes"] for one in each["touched"]}) for each in found]
 
     async def remove(self, marks: Iterable[Mark]) -> None:
         with store_errors(), bounded(self._collection.database):
             await self._collection.delete_many({"_id": {"$in": [mark.id for mark in marks]}})
 
 
-def minutes_of(points: Iterable[Point]) -> dict[str, set[int]]:
-    """In which minutes the accepted points lie, by series."""
-    minutes: dict[str, set[int]] = defaultdict(set)
-    for point in points:
-        reading = point.reading
-        if not point.verdict.reasons and reading.series is not None and reading.time is not None:
-            minutes[reading.series].add(from_datetime(reading.time) // MINUTE)
+def _parted(touched: Iterable[tuple[str | Document, list[int]]]) -> Iterator[list[Document]]:
+    """In lists that a document has room for; one key may be in several."""
+    some, room = list[Document](), MOST_MINUTES
+    for series, minutes in touched:
+        left = minutes
+        while left:
+            part, left = left[:room], left[room:]
+            some.append({"series": series, "minutes": part})
+            room -= len(part)
+            if room == 0:
+                yield some
+                some, room = [], MOST_MINUTES
+    if some:
+        yield some
+
+
+def minutes_of(stored: Iterable[Point], redelivered: Iterable[Point] = ()) -> dict[Key, set[int]]:
+    """In which minutes accepted points lie, and discards were received.
+
+    What was there already was perhaps stored under another verdict than it comes with now.
+    """
+    minutes: dict[Key, set[int]] = defaultdict(set)
+    for points, may_be_discards in ((stored, False), (redelivered, True)):
+        for point in points:
+            reading, reasons = point.reading, point.verdict.reasons
+            if not reasons and reading.series is not None and reading.time is not None:
+                minutes[reading.series].add(from_datetime(reading.time) // MINUTE)
+            if reasons or may_be_discards:
+                received = from_datetime(point.received_at) // MINUTE
+                for series in {None, reading.series}:
+                    minutes[DiscardsOf(reading.source, series)].add(received)
     return minutes

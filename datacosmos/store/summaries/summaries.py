@@ -1,4 +1,4 @@
-"""What ranges of accepted points add up to, by their summaries, and by the points where these may be behind.
+"""What ranges of accepted points and of discards add up to: by summaries, and by points where these may be behind.
 
 An answer holds every point that was acknowledged before the question, as `store.summaries.marks` tells.
 """
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datacosmos.domain import summaries
+from datacosmos.domain import discards, summaries
+from datacosmos.domain.discards import COUNT, NO_COUNTS, Counts
 from datacosmos.domain.points import Point
-from datacosmos.domain.series import to_datetime
+from datacosmos.domain.series import from_datetime, to_datetime
 from datacosmos.domain.summaries import MINUTE, NO_PARTS, Parts
 from datacosmos.errors import TooManyPoints
 from datacosmos.store.mongo.connection import Database
 from datacosmos.store.mongo.ranges import Window
 from datacosmos.store.points.points import Points
+from datacosmos.store.summaries.kinds import DISCARDS, POINTS, DiscardsOf, Key, Rows, kind_of
 from datacosmos.store.summaries.marks import Marks, minutes_of
 from datacosmos.store.summaries.names import Names, sources_of
-from datacosmos.store.summaries.parts import DAYS, HOURS, SummaryParts
+from datacosmos.store.summaries.parts import SummaryParts
 from datacosmos.store.summaries.pieces import Pieces
 
 MILLISECOND = 1000  # microseconds
@@ -54,10 +56,10 @@ class Summaries:
     async def prepare(self) -> None:
         await self.marks.prepare()
 
-    async def note(self, points: Sequence[Point]) -> None:
-        """To be called once they are stored, and before that is acknowledged; also where they were stored before."""
-        await self.names.add(sources_of(points))
-        await self.marks.add(minutes_of(points))
+    async def note(self, stored: Sequence[Point], redelivered: Sequence[Point] = ()) -> None:
+        """To be called before what is stored is acknowledged: points as stored, and those that were there already."""
+        await self.names.add(sources_of([*stored, *redelivered]))
+        await self.marks.add(minutes_of(stored, redelivered))
 
     async def gathered(self, series: str, edges: Times, start: int, end: int) -> Parts:
         """What [start, end] adds up to between each two edges: shape (len(edges) - 1,), n 0 where it is empty.
@@ -65,11 +67,38 @@ class Summaries:
         The edges are ascending, the first at or before `start`, the last after `end`. Raises TooManyPoints where more
         points than MOST_POINTS would have to be read, as summaries don't help.
         """
-        behind = await self.marks.of(series) if await self.parts.are_complete() else None
-        pieces = Pieces.of(edges, start // MILLISECOND * MILLISECOND, end // MILLISECOND * MILLISECOND, behind)
+        behind = await self.marks.of(series) if await self.parts.are_complete(POINTS) else None
+        pieces = Pieces.of(edges, *_whole_milliseconds(start, end), behind)
         async with aclosing(self._found(series, pieces)) as several:
             found = [summaries.by_bucket(parts, edges) async for parts in several]
         return summaries.into_buckets(np.concatenate([NO_PARTS, *found]), edges)
+
+    async def discarded(self, source: str | None, series: str | None, edges: Times, start: int, end: int) -> Counts:
+        """How many discards of each reason [start, end] has between each two edges, by when they were received.
+
+        None is all of them. `at` of the counts is the number of the two edges; else all is as above.
+        """
+        sources = await self.points.sources() if source is None else [source]
+        found = [await self._discarded(DiscardsOf(each, series), edges, start, end) for each in sources]
+        counts = np.concatenate([NO_COUNTS, *found])
+        return discards.gathered(counts, counts["at"])
+
+    async def _discarded(self, key: DiscardsOf, edges: Times, start: int, end: int) -> Counts:
+        oldest = await self.points.oldest_discard(key.source, key.series)
+        if oldest is None:
+            return NO_COUNTS
+        # A retention deletes the oldest first: all before this minute is gone, whatever its summaries say, and perhaps
+        # a part of it. One that comes so late that others of its age are gone shows their counts until it goes itself.
+        minute = from_datetime(oldest) // MINUTE
+        start, end = _whole_milliseconds(max(start, minute * MINUTE), end)
+        behind = None
+        if await self.parts.are_complete(DISCARDS):
+            behind = np.append(await self.marks.of(key), minute)
+        if start > end:
+            return NO_COUNTS
+        async with aclosing(self._found(key, Pieces.of(edges, start, end, behind))) as several:
+            found = [discards.by_bucket(counts, edges) async for counts in several]
+        return np.concatenate([NO_COUNTS, *found])
 
     async def count(self, series: str, start: int, end: int) -> int:
         """How many points [start, end] holds."""
@@ -93,25 +122,47 @@ class Summaries:
         chosen = (parts["at"], parts["first"]) if is_exact else summaries.extremes(summaries.into_buckets(parts, spans))
         return Samples(*chosen, int(parts["n"].sum()), is_exact)
 
-    async def _found(self, series: str, pieces: Pieces) -> AsyncGenerator[Parts]:
+    async def _found(self, key: Key, pieces: Pieces) -> AsyncGenerator[Rows]:
+        kind = kind_of(key)
         if pieces.has_whole_hours:
-            async with aclosing(self.parts.between(DAYS, series, pieces.start, pieces.end)) as found:
+            async with aclosing(self.parts.between(kind.days, key, pieces.start, pieces.end)) as found:
                 async for parts in found:
                     yield parts[pieces.are_hours(parts["at"])]
-        async with aclosing(self.parts.some(HOURS, series, pieces.hours.tolist())) as found:
+        async with aclosing(self.parts.some(kind.hours, key, pieces.hours.tolist())) as found:
             async for parts in found:
                 yield parts[pieces.are_minutes(parts["at"])]
         room = MOST_POINTS
         for first, last in pieces.runs.tolist():
-            async with aclosing(self.times_and_values(series, first, last)) as batches:
-                async for t, v in batches:
-                    room -= len(t)
+            async with aclosing(self.rows(key, first, last)) as batches:
+                async for rows in batches:
+                    room -= len(rows)
                     if room < 0:
                         raise TooManyPoints(
                             f"more than {MOST_POINTS} points would have to be read; ask for a shorter range, or for an "
                             "interval of whole minutes"
                         )
+                    yield rows
+
+    async def minutes(self, key: Key, start: int, end: int) -> Rows:
+        """What the points of [start, end] themselves add up to, by the minute."""
+        kind = kind_of(key)
+        async with aclosing(self.rows(key, start, end, freely=True)) as batches:
+            several = [kind.gathered(rows, rows["at"] // MINUTE * MINUTE) async for rows in batches]
+        found = np.concatenate([kind.none, *several])
+        return kind.gathered(found, found["at"])
+
+    async def rows(self, key: Key, start: int, end: int, *, freely: bool = False) -> AsyncGenerator[Rows]:
+        """A part for each point, or a count for each moment and reason; in turns as `times_and_values`."""
+        if isinstance(key, str):
+            async with aclosing(self.times_and_values(key, start, end, freely=freely)) as batches:
+                async for t, v in batches:
                     yield summaries.single(t, v)
+        else:
+            window = Window(to_datetime(start), to_datetime(end))
+            found = self.points.discard_counts(key.source, key.series, window, freely=freely)
+            async with aclosing(found) as pages:
+                async for page in pages:
+                    yield np.array(page, COUNT)
 
     async def times_and_values(
         self, series: str, start: int, end: int, *, freely: bool = False
@@ -121,3 +172,8 @@ class Summaries:
         async with aclosing(self.points.columns(series, window, freely=freely)) as batches:
             async for columns in batches:
                 yield columns.time * MILLISECOND, columns.value
+
+
+def _whole_milliseconds(start: int, end: int) -> tuple[int, int]:
+    """As MongoDB keeps times."""
+    return start // MILLISECOND * MILLISECOND, end // MILLISECOND * MILLISECOND

@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
 from datacosmos.domain.points import Point, Reading, Reason, Receipt, Verdict
-from datacosmos.domain.series import EARLIEST, LATEST
+from datacosmos.domain.series import EARLIEST, LATEST, from_datetime
 from datacosmos.errors import StoreUnavailable
 from datacosmos.pipeline.queue import Queue
 from datacosmos.pipeline.writer import Writer
@@ -68,6 +70,21 @@ async def test_what_is_acknowledged_counts_in_every_answer_also_when_it_was_stor
         await emptied(queue)
     assert await stores.summaries.count("datacosmos", EARLIEST, LATEST) == 2
     assert await stores.summaries.names.source_of("datacosmos") == "data_server"
+
+
+async def test_each_discard_that_is_acknowledged_counts_also_what_could_only_be_kept_as_malformed(
+    settings: Settings, queue: Queue, stores: Stores, database: Database
+) -> None:
+    await Builder(database, stores.summaries).catch_up()
+    await queue.publish(delivery("bad", b"\xff"))
+    several = replace(delivery("several"), points=(*delivery("17").points, *delivery("several/1").points))
+    await queue.publish(several)
+    refusing = _Refusing(stores.points, {"17"}, also_malformed=False)
+    async with writing(settings, queue, replace(stores, points=refusing)):
+        await emptied(queue)
+    edges, at = np.array([EARLIEST, LATEST + 1]), from_datetime(RECEIVED_AT)
+    found = await stores.summaries.discarded(None, None, edges, at - 1000, at + 1000)
+    assert [(each["reason"], each["n"]) for each in found] == [(b"malformed", 2)]
 
 
 async def test_a_batch_and_its_receipts_are_inserted_in_one_session(
@@ -177,13 +194,15 @@ class _Unavailable(Points):
 
 
 class _Refusing(Points):
-    """The real store, but some ids can never be written."""
+    """The real store, but some ids can never be written; or only as `malformed`."""
 
-    def __init__(self, points: Points, refused: set[str]) -> None:
+    def __init__(self, points: Points, refused: set[str], *, also_malformed: bool = True) -> None:
         self.__dict__.update(points.__dict__)
-        self.refused = refused
+        self.refused, self.also_malformed = refused, also_malformed
 
     async def add(self, points: Sequence[Point], written: Written | None = None) -> Written:
-        written = await super().add([point for point in points if point.id not in self.refused], written)
-        written.refused |= {point.id: "the test refuses it" for point in points if point.id in self.refused}
+        bare = [point.id for point in points if Reason.MALFORMED in point.verdict.reasons and not self.also_malformed]
+        refused = self.refused.difference(bare)
+        written = await super().add([point for point in points if point.id not in refused], written)
+        written.refused |= {point.id: "the test refuses it" for point in points if point.id in refused}
         return written

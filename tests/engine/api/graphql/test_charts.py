@@ -139,6 +139,68 @@ async def test_a_duration_that_is_none_is_told_so(client: httpx.AsyncClient) -> 
     assert "Duration: '1 hour' is no duration like PT5M" in answer.json()["errors"][0]["message"]
 
 
+DISCARD_BUCKETS = """
+query($start: DateTime!, $end: DateTime!, $interval: Duration! = "1m", $source: String, $series: String) {
+  discardBuckets(start: $start, end: $end, interval: $interval, source: $source, series: $series) {
+    start end count byReason { reason count }
+  }
+}
+"""
+A_WHILE = {"start": "2024-03-28T12:00:01Z", "end": "2024-03-28T12:02:00Z"}
+
+
+def discarded(seconds: float, *reasons: Reason, **changes: Any) -> Point:
+    return point(None, *reasons, at=NOON + seconds * SECOND, **changes)
+
+
+@pytest.mark.parametrize("summarised", [False, True])
+async def test_discards_are_counted_by_their_first_reason_in_each_interval_they_were_received_in(
+    client: httpx.AsyncClient, stores: Stores, database: Database, summarised: bool
+) -> None:
+    both = discarded(1, Reason.TOO_OLD, Reason.SUSPECT)
+    await store(stores, [discarded(0, Reason.SUSPECT), both, discarded(59.999, Reason.MALFORMED, series=None)])
+    await store(
+        stores, [discarded(59, Reason.TOO_OLD), discarded(120, Reason.DUPLICATE, source="sensors"), at(60, 1.0)]
+    )
+    if summarised:
+        await summarise(stores, database)
+    answer = await ask(client, DISCARD_BUCKETS, ADMIN, **A_WHILE)
+    minutes = [f"2024-03-28T12:0{minute}:00Z" for minute in range(4)]
+    first = [{"reason": "MALFORMED", "count": 1}, {"reason": "TOO_OLD", "count": 2}]
+    assert answer["data"]["discardBuckets"] == [
+        {"start": minutes[0], "end": minutes[1], "count": 3, "byReason": first},
+        {"start": minutes[1], "end": minutes[2], "count": 0, "byReason": []},
+        {"start": minutes[2], "end": minutes[3], "count": 1, "byReason": [{"reason": "DUPLICATE", "count": 1}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        ({"source": "sensors"}, 3),
+        ({"series": "a"}, 3),
+        ({"source": "sensors", "series": "a"}, 2),
+        ({"source": "sensors", "series": None}, 3),
+        ({"source": "nowhere"}, 0),
+        ({"series": ""}, 0),
+    ],
+)
+async def test_discards_are_counted_of_a_source_and_of_a_series(
+    client: httpx.AsyncClient, stores: Stores, of: dict[str, str | None], expected: int
+) -> None:
+    for source, series in (("sensors", "a"), ("sensors", "a"), ("sensors", None), ("data_server", "a")):
+        await store(stores, [discarded(1, Reason.SYSTEM, source=source, series=series)])
+    answer = await ask(client, DISCARD_BUCKETS, ADMIN, **A_WHILE, **of)
+    assert answer["data"]["discardBuckets"][0]["count"] == expected
+
+
+async def test_too_many_buckets_of_discards_are_refused_with_what_fits(client: httpx.AsyncClient) -> None:
+    asked = A_WHILE | {"end": "2025-03-28T12:02:00Z"}
+    answer = await ask(client, DISCARD_BUCKETS, ADMIN, **asked)
+    assert "PT1M gives more than 10000 buckets; PT1H fits" in answer["errors"][0]["message"]
+    assert code(answer) == "INVALID_INTERVAL"
+
+
 async def test_a_sum_beyond_a_double_is_an_error_only_where_it_is_asked_for(
     client: httpx.AsyncClient, stores: Stores
 ) -> None:

@@ -20,7 +20,8 @@ from datacosmos.store.mongo.connection import Database, client_of
 from datacosmos.store.stores import Stores
 from datacosmos.store.summaries.building import Builder
 from datacosmos.store.summaries.checking import differences
-from datacosmos.store.summaries.parts import Level, SummaryParts
+from datacosmos.store.summaries.kinds import Kind, Level
+from datacosmos.store.summaries.parts import SummaryParts
 from datacosmos.store.summaries.pieces import MOST_RUNS, Pieces
 from datacosmos.store.summaries.summaries import Summaries
 from tests.some_points import named
@@ -190,8 +191,8 @@ async def test_what_earlier_versions_stored_is_built_from_where_it_was_cut_short
     await stores.points.add([at(f"p{day}", day * 86_400_000, float(day)) for day in range(3)])
     reach, reached = SummaryParts.reach, list[int]()
 
-    async def cut_short(parts: SummaryParts, series: str, day: int) -> None:
-        await reach(parts, series, day)
+    async def cut_short(parts: SummaryParts, kind: Kind, series: str, day: int) -> None:
+        await reach(parts, kind, series, day)
         reached.append(day)
         if len(reached) == 2:
             raise Killed

@@ -32,7 +32,8 @@ from datacosmos.auth.permissions import AccessControl
 from datacosmos.calculation.client import Calculation
 from datacosmos.http.guard import Guard, Policy
 from datacosmos.http.head import Head
-from datacosmos.http.health import HealthCheck, Refresh, health_routes
+from datacosmos.http.health import HealthCheck, Refresh
+from datacosmos.http.health_routes import health_routes
 from datacosmos.http.middleware import REQUEST_ID, Requests
 from datacosmos.http.packing import Packed
 from datacosmos.http.parameters import StrictRoute
@@ -114,16 +115,6 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
         allow_headers=[*TAKEN, REQUEST_ID],
         expose_headers=["Accept-Encoding", "Allow", "Location", "Retry-After", "WWW-Authenticate", REQUEST_ID],
     )
-
-
-def create_health_app(*, health: Mapping[str, HealthCheck], refresh: Sequence[Refresh] = ()) -> FastAPI:
-    """Health and metrics alone, for a process without an API."""
-    app = FastAPI(title="DataCosmos", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(health_routes(health, refresh))
-    handle_problems(app)
-    app.add_middleware(Head)
-    app.add_middleware(Requests)
-    return app
 
 
 def _operation_id(route: APIRoute) -> str:

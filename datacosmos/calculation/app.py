@@ -19,7 +19,8 @@ from datacosmos.calculation.forecast import Question
 from datacosmos.domain.metrics import Metrics
 from datacosmos.errors import Forbidden, InvalidRange
 from datacosmos.http.head import Head
-from datacosmos.http.health import HealthCheck, health_routes
+from datacosmos.http.health import HealthCheck
+from datacosmos.http.health_routes import health_routes
 from datacosmos.http.middleware import Requests
 from datacosmos.http.problems import InvalidParameters, described, handle_problems
 

@@ -48,9 +48,9 @@ def api(settings: Settings, *, descriptor: int | None) -> None:
 @with_settings
 def write(settings: Settings, *, aside: bool) -> None:
     """Run a writer alone; any number may run at once."""
-    from datacosmos.programs import services
+    from datacosmos.programs import writing
 
-    run(services.write(settings, aside=aside))
+    run(writing.write(settings, aside=aside))
 
 
 @click.command()
@@ -58,9 +58,9 @@ def write(settings: Settings, *, aside: bool) -> None:
 @with_settings
 def summarise(settings: Settings, *, check: bool) -> None:
     """Bring the summaries that buckets and samples are made from up to the points."""
-    from datacosmos.programs import services
+    from datacosmos.programs import writing
 
-    differing = run(services.summarise(settings, check=check, show=click.echo))
+    differing = run(writing.summarise(settings, check=check, show=click.echo))
     if differing is None:
         click.echo("stopped before all was looked at", err=True)
     elif check:
@@ -76,14 +76,14 @@ def summarise(settings: Settings, *, check: bool) -> None:
 @with_settings
 def calculation(settings: Settings, *, descriptor: int | None) -> None:
     """Run the Calculation service, on a given MongoDB or that of a running serve."""
-    from datacosmos.programs import services
+    from datacosmos.programs import calculation as program
 
     def announce(url: str) -> None:
         if descriptor is None:
             banner = f"The Calculation service is ready.\n  docs    {url}/docs\n  health  {url}/health\n"
             announce_ready(settings, banner, url=url)
 
-    run(services.calculation(settings, descriptor=descriptor, announce=announce))
+    run(program.calculation(settings, descriptor=descriptor, announce=announce))
 
 
 def _announce(settings: Settings, addresses: "Addresses") -> None:

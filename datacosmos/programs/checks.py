@@ -3,16 +3,19 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import nan
+from typing import TYPE_CHECKING
 
 from datacosmos import observability as metrics
-from datacosmos.calculation.client import Calculation
-from datacosmos.calculation.pool import Pool
 from datacosmos.errors import DataServerDown, QueueFull
 from datacosmos.http.health import Degraded, HealthCheck
-from datacosmos.pipeline.poller import Poller
-from datacosmos.pipeline.queue import Queue
-from datacosmos.store.changes.changes import Changes
 from datacosmos.store.mongo.connection import Database, ping
+
+if TYPE_CHECKING:  # what a program doesn't run, it needn't import
+    from datacosmos.calculation.client import Calculation
+    from datacosmos.calculation.pool import Pool
+    from datacosmos.pipeline.poller import Poller
+    from datacosmos.pipeline.queue import Queue
+    from datacosmos.store.changes.changes import Changes
 
 LATE = 30.0  # seconds
 
@@ -25,7 +28,7 @@ def store_check(database: Database) -> HealthCheck:
     return HealthCheck(ask)
 
 
-def queue_check(queue: Queue) -> HealthCheck:
+def queue_check(queue: "Queue") -> HealthCheck:
     async def ask() -> str:
         state = await queue.state()
         await queue.check_room()  # by that state
@@ -39,7 +42,7 @@ def queue_check(queue: Queue) -> HealthCheck:
     return HealthCheck(ask)
 
 
-def writer_check(queue: Queue) -> HealthCheck:
+def writer_check(queue: "Queue") -> HealthCheck:
     """By the queue, so that every program can tell, wherever the writers are. Data is taken in even where none is."""
 
     async def ask() -> str:
@@ -54,17 +57,17 @@ def writer_check(queue: Queue) -> HealthCheck:
     return HealthCheck(ask, critical=False)
 
 
-async def _unwritten_for(queue: Queue) -> float | None:
+async def _unwritten_for(queue: "Queue") -> float | None:
     """Seconds since the oldest message that is still on the queue came there."""
     oldest = await queue.oldest()
     return oldest and max(0.0, (datetime.now(UTC) - oldest).total_seconds())
 
 
-def poller_checks(pollers: Iterable[Poller]) -> dict[str, HealthCheck]:
+def poller_checks(pollers: Iterable["Poller"]) -> dict[str, HealthCheck]:
     return {poller.source.name: poller_check(poller) for poller in pollers}
 
 
-def poller_check(poller: Poller) -> HealthCheck:
+def poller_check(poller: "Poller") -> HealthCheck:
     """A data server that is down is no fault of ours."""
 
     async def ask() -> str:
@@ -75,7 +78,7 @@ def poller_check(poller: Poller) -> HealthCheck:
     return HealthCheck(ask, critical=False)
 
 
-def calculation_check(calculation: Calculation) -> HealthCheck:
+def calculation_check(calculation: "Calculation") -> HealthCheck:
     """Without it the API takes and gives all but averages, metrics and forecasts."""
 
     async def ask() -> str:
@@ -85,14 +88,14 @@ def calculation_check(calculation: Calculation) -> HealthCheck:
     return HealthCheck(ask, critical=False)
 
 
-def pool_check(pool: Pool) -> HealthCheck:
+def pool_check(pool: "Pool") -> HealthCheck:
     async def ask() -> str:
         return pool.check()
 
     return HealthCheck(ask, critical=False)
 
 
-async def show_queue(queue: Queue) -> None:
+async def show_queue(queue: "Queue") -> None:
     state = await queue.state()
     metrics.QUEUED.set(state.messages)
     metrics.QUEUED_BYTES.set(state.bytes)
@@ -101,6 +104,6 @@ async def show_queue(queue: Queue) -> None:
     metrics.UNWRITTEN_OLDEST.set(await _unwritten_for(queue) or 0)
 
 
-async def show_window(changes: Changes) -> None:
+async def show_window(changes: "Changes") -> None:
     window = await changes.window()
     metrics.CHANGES_WINDOW.set(nan if window is None else window)

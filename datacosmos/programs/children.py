@@ -7,15 +7,18 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import timedelta
 
 import structlog
+from pydantic import SecretStr
 
+from datacosmos.auth.secret import load_secret
 from datacosmos.engines import launch
 from datacosmos.engines.processes import end
 from datacosmos.observability import SHARED_METRICS, telling_of
 from datacosmos.retries import Backoff
+from datacosmos.settings import Settings, to_environment
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,6 +53,16 @@ async def children(
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.wait(watchers)
+
+
+async def beside(
+    command: str, count: int, settings: Settings, listener: socket.socket | None, parts: AsyncExitStack
+) -> None:
+    """A program of ours in processes of its own, which share the socket and have the same settings."""
+    secret = SecretStr(load_secret(settings))  # what is wrong with it is said here, and once
+    variables = to_environment(settings.model_copy(update={"jwt_secret": secret}))
+    starting = children(command, count=count, listener=listener, variables=variables, grace=settings.stop_grace)
+    await parts.enter_async_context(starting)
 
 
 async def _keep_running(

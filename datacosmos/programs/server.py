@@ -87,3 +87,8 @@ def listen(host: str, port: int) -> socket.socket:
             "or stop what listens there"
         ) from None
     return listener
+
+
+def listener_of(descriptor: int | None, host: str, port: int) -> socket.socket:
+    """The one that a parent of ours opened, or else our own."""
+    return listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)

@@ -15,18 +15,18 @@ from typing import BinaryIO
 import structlog
 from starlette.types import ASGIApp
 
-from datacosmos.api.app import create_app, create_health_app
+from datacosmos.api.app import create_app
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.intake import Intake
 from datacosmos.auth.secret import load_issuer, load_secret
+from datacosmos.calculation import client
 from datacosmos.calculation.client import Calculation
+from datacosmos.errors import SettingsError
 from datacosmos.http.health import HealthCheck
 from datacosmos.pipeline.ledger import ledgers
 from datacosmos.pipeline.lines import Progress, Tally, ingest_lines
 from datacosmos.pipeline.poller import polling
 from datacosmos.pipeline.queue import Queue
-from datacosmos.pipeline.summariser import summarising
-from datacosmos.pipeline.sweeper import sweeping
 from datacosmos.programs.checks import (
     calculation_check,
     poller_checks,
@@ -36,28 +36,17 @@ from datacosmos.programs.checks import (
     store_check,
     writer_check,
 )
+from datacosmos.programs.children import beside
+from datacosmos.programs.demo import simulating_sensors
+from datacosmos.programs.endpoints import with_embedded_engines, with_running_engines
 from datacosmos.programs.lifetime import stop_signal
-from datacosmos.programs.parts import (
-    apply_shared_settings,
-    beside,
-    calculating,
-    open_queue,
-    open_store,
-    reach_calculation,
-    simulating_sensors,
-    with_calculation,
-    with_embedded_engines,
-    with_running_engines,
-    writing,
-)
-from datacosmos.programs.server import address_of, listen, serving, serving_on
+from datacosmos.programs.parts import apply_shared_settings, open_queue, open_store, watched
+from datacosmos.programs.server import address_of, listen, listener_of, serving, serving_on
 from datacosmos.settings import Settings
 from datacosmos.simulators.data_server import create_simulator
 from datacosmos.sources import locations, sensors
 from datacosmos.sources.registry import configured
 from datacosmos.store.stores import Stores
-from datacosmos.store.summaries.building import Builder
-from datacosmos.store.summaries.checking import differences
 
 log = structlog.stdlib.get_logger(__name__)
 DEMO_RATE, DEMO_FAULTY = 5.0, 0.05
@@ -107,7 +96,7 @@ async def serve(settings: Settings, *, demo: bool, announce: Callable[[Addresses
 async def api(settings: Settings, *, descriptor: int | None, announce: Callable[[Addresses], None]) -> None:
     """The API alone, on given engines or those of a running serve; as one of several where a descriptor is given."""
     async with stop_signal(aside=descriptor is not None) as stop, AsyncExitStack() as parts:
-        listener = parts.enter_context(_socket(descriptor, settings.host, settings.port))
+        listener = parts.enter_context(listener_of(descriptor, settings.host, settings.port))
         settings = with_running_engines(settings)
         if descriptor is not None or settings.api_workers == 1:
             database, stores = await open_store(settings, parts)
@@ -159,56 +148,6 @@ async def ingest_sensors(
     return None
 
 
-async def write(settings: Settings, *, aside: bool) -> None:
-    """The writer alone, as one of any number; `aside` where a `serve` has it, and does all that one is enough for."""
-    async with stop_signal(aside=aside) as stop, AsyncExitStack() as parts:
-        settings = with_running_engines(settings)
-        database, stores = await open_store(settings, parts)
-        queue = await open_queue(settings, parts)
-        if not aside:
-            await apply_shared_settings(settings, stores, queue)
-        await parts.enter_async_context(writing(settings, queue, stores, stop))
-        await parts.enter_async_context(sweeping(stores.series))
-        await parts.enter_async_context(summarising(Builder(database, stores.summaries)))
-        if not aside:
-            checks = {"store": store_check(database), "queue": queue_check(queue), "writer": writer_check(queue)}
-            await watched(settings, checks, queue, parts)
-            log.info("writing", database=settings.mongodb_database)
-        await stop.wait()
-
-
-async def summarise(settings: Settings, *, check: bool, show: Callable[[str], None]) -> int | None:
-    """Bring the summaries up to the points, and, to `check`, show each that differs from them.
-
-    Returns how many do; None where it was stopped before all were looked at.
-    """
-    async with stop_signal(), AsyncExitStack() as parts:
-        settings = with_running_engines(settings, nats=False)
-        database, stores = await open_store(settings, parts)
-        if await Builder(database, stores.summaries).catch_up() is None:
-            show("a running service is at it: what it has not come to yet is left to it")
-        differing = 0
-        if check:
-            async for difference in differences(stores.summaries):
-                show(difference)
-                differing += 1
-        return differing
-    return None
-
-
-async def calculation(settings: Settings, *, descriptor: int | None, announce: Callable[[str], None]) -> None:
-    """The Calculation service, in as many processes as are set; as one of them where a descriptor is given."""
-    async with stop_signal(aside=descriptor is not None) as stop, AsyncExitStack() as parts:
-        settings = with_running_engines(settings, nats=False)
-        listener = parts.enter_context(_socket(descriptor, settings.host, settings.calculation_port))
-        if descriptor is not None or settings.calculation_workers == 1:
-            await parts.enter_async_context(calculating(settings, listener, stop))
-        else:
-            await beside("calculation", settings.calculation_workers, settings, listener, parts)
-        announce(address_of(listener))
-        await stop.wait()
-
-
 async def simulate_data_server(
     settings: Settings, simulator: ASGIApp, *, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
@@ -218,9 +157,22 @@ async def simulate_data_server(
         await stop.wait()
 
 
-def _socket(descriptor: int | None, host: str, port: int) -> socket.socket:
-    """The one that a parent of ours opened, or else our own."""
-    return listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
+async def with_calculation(settings: Settings, parts: AsyncExitStack) -> Settings:
+    """The settings with the address of a Calculation service of our own, started where none is given."""
+    if "calculation_url" in settings.model_fields_set:
+        return settings
+    try:
+        listener = listen("127.0.0.1", settings.calculation_port)
+    except SettingsError:
+        listener = listen("127.0.0.1", 0)
+        log.info("calculation port is taken, using a free one", taken=settings.calculation_port)
+    await beside("calculation", settings.calculation_workers, settings, parts.enter_context(listener), parts)
+    return settings.model_copy(update={"calculation_url": address_of(listener)})
+
+
+async def reach_calculation(settings: Settings, parts: AsyncExitStack) -> Calculation:
+    issuer, timeout = load_issuer(settings), settings.calculation_timeout
+    return await parts.enter_async_context(client.connect(settings.calculation_url, issuer=issuer, timeout=timeout))
 
 
 async def _serve_api(
@@ -247,10 +199,3 @@ async def _serve_api(
     gc.freeze()  # what stands now stands for good: no collection need look at it again
     await parts.enter_async_context(serving_on(listener, app, settings))
     parts.callback(feed.stop)  # before the server, which waits for what it serves
-
-
-async def watched(settings: Settings, checks: Mapping[str, HealthCheck], queue: Queue, parts: AsyncExitStack) -> None:
-    """Health and metrics for a program without an API, where a port is set for them."""
-    if settings.health_port is not None:
-        app = create_health_app(health=checks, refresh=[lambda: show_queue(queue)])
-        await parts.enter_async_context(serving(app, settings, host=settings.host, port=settings.health_port))

@@ -9,9 +9,9 @@ import httpx
 import orjson
 import pytest
 
-from datacosmos.api.app import create_health_app
 from datacosmos.domain.points import Delivery, Reason
 from datacosmos.errors import StoreUnavailable
+from datacosmos.http.health_routes import create_health_app
 from datacosmos.programs import checks
 from datacosmos.settings import Settings
 from datacosmos.sources import sensors

@@ -6,10 +6,10 @@ import pytest
 from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
-from datacosmos.api.app import create_health_app
 from datacosmos.errors import QueueUnavailable, StoreUnavailable
 from datacosmos.http import health
 from datacosmos.http.health import Degraded, HealthCheck
+from datacosmos.http.health_routes import create_health_app
 from tests.asking import client_of
 
 Ask = Callable[[], Awaitable[str]]

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install run test quick check docs fix matrix bench load soak lock env clean
+.PHONY: help install run test quick check page pictures docs fix matrix bench load soak lock env clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,15 +30,19 @@ quick: $(VENV)/.installed-test ## the checks that take seconds, then the tests t
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses 2 tests/unit $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/.installed-test ## ruff, pyright and import-linter
+check: $(VENV)/.installed-test page ## ruff, pyright and import-linter, and the page's types and style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-fix: $(VENV)/.installed-test ## what ruff can mend, and the formatting
+page: tests/process/clients/node_modules/.installed ## types (tsc) and style (biome) of datacosmos/page/static
+	@tests/process/clients/check-page.sh
+
+fix: $(VENV)/.installed-test ## what ruff and biome can mend, and the formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@tests/process/clients/check-page.sh --write
 
 matrix: ## the unit tests on each Python from 3.11 to 3.14 that is found here, or on PYTHONS="3.12 …"
 	@tests/matrix.sh $(PYTHONS)

@@ -132,6 +132,7 @@ class Settings(BaseSettings):
     max_query_name_length: Count = Field(
         default=100, description="Characters that a name or an alias in a GraphQL query may have."
     )
+    page: bool = Field(default=True, description="Whether browsers get the page at /, else the playground.")
     cors_origins: Origins = Field(
         default=[], description="Origins whose pages may call the API, comma-separated; * is any."
     )

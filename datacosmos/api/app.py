@@ -1,6 +1,6 @@
 """Puts the API together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI
@@ -19,7 +19,7 @@ from datacosmos.api.graphql.documented import ANSWER
 from datacosmos.api.graphql.http import PATH, Endpoint, Refused, graphql_routes, refuse
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.exports import Exports
-from datacosmos.api.media import HTML, JSON, negotiate
+from datacosmos.api.media import HTML, JSON, VARY, negotiate
 from datacosmos.api.rest.discards import discards_routes
 from datacosmos.api.rest.locations import locations_routes
 from datacosmos.api.rest.named import named_routes
@@ -39,6 +39,7 @@ from datacosmos.http.packing import Packed
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import handle_problems, name_schemas, problem
 from datacosmos.http.shortcut import Shortcut
+from datacosmos.page import PREFIX, Files, front
 from datacosmos.settings import Settings
 from datacosmos.sources.registry import configured
 from datacosmos.store.stores import Stores
@@ -79,12 +80,14 @@ def create_app(  # noqa: PLR0913 - all that an API needs
         *(readings_routes(source, how, access, pushes.parsing, intake.publish) for source, how in pushed),
         health_routes(health, refresh),
     ]
-    app = _documented(routers)
+    app = _documented(routers, _front if settings.page else _playground)
+    if settings.page:
+        app.mount(PREFIX, Files())
     name_schemas(app, GraphQLAnswer=ANSWER, **{how.record_name: how.record for _, how in pushed})
     return _guarded(Shortcut(app, PATH, graphql.post, app.exception_handlers), settings)
 
 
-def _documented(routers: Sequence[APIRouter]) -> FastAPI:
+def _documented(routers: Sequence[APIRouter], index: Callable[[Request], Awaitable[Response]]) -> FastAPI:
     app = FastAPIOffline(
         title="DataCosmos",
         version=__version__,
@@ -94,7 +97,7 @@ def _documented(routers: Sequence[APIRouter]) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.router.route_class = StrictRoute
-    app.add_api_route("/", _index, include_in_schema=False)
+    app.add_api_route("/", index, include_in_schema=False)
     for router in routers:
         app.include_router(router)
     handle_problems(app)
@@ -129,7 +132,15 @@ def _refuse(scope: Scope, status: int, detail: str) -> Response:
     return problem(status, detail)
 
 
-async def _index(request: Request) -> Response:
-    if negotiate(request.headers.get("accept", ""), (JSON, HTML)) == HTML:
-        return RedirectResponse(PLACES["graphql"])
-    return JSONResponse(PLACES)
+async def _front(request: Request) -> Response:
+    return front() if _is_browser(request) else JSONResponse(PLACES, headers=VARY)
+
+
+async def _playground(request: Request) -> Response:
+    if _is_browser(request):
+        return RedirectResponse(PLACES["graphql"], headers=VARY)
+    return JSONResponse(PLACES, headers=VARY)
+
+
+def _is_browser(request: Request) -> bool:
+    return negotiate(request.headers.get("accept", ""), (JSON, HTML)) == HTML

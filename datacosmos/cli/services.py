@@ -93,6 +93,7 @@ def _announce(settings: Settings, addresses: "Addresses") -> None:
     banner = "\n".join([
         "",
         "DataCosmos is ready.",
+        *([f"  page         {addresses.api}/"] if settings.page else []),
         f"  playground   {addresses.api}/graphql",
         f"  docs         {addresses.api}/docs",
         f"  health       {addresses.api}/health",

@@ -70,8 +70,8 @@ def client_of(polled: Polled, trusted: ssl.SSLContext) -> httpx.AsyncClient:
 
 
 class Poller:
-    """Polls one source. What /health shows: `asked` once it has answered, `fault` while it is down, `paused` while the
-    queue can't take more."""
+    """Polls one source. What /health shows: `asked` once it has answered, `fault` while it is down, `since` when either
+    is so, `paused` while the queue can't take more."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class Poller:
         self._malformed = 0  # readings in a row
         self.asked = False
         self.fault: str | None = None
+        self.since: datetime | None = None
         self.paused: str | None = None
         metrics.DATA_SERVER_UP.labels(source.name).set(0)
 
@@ -209,12 +210,15 @@ class Poller:
     def _note_up(self) -> None:
         if self.fault is not None:
             self._log.info("data server is back", url=self.polled.address)
+        if self.fault is not None or not self.asked:
+            self.since = self._clock()
         self.asked, self.fault = True, None
         metrics.DATA_SERVER_UP.labels(self.source.name).set(1)
 
     def _note_down(self, fault: str) -> None:
         if self.fault is None:
             self._log.warning("data server is down", url=self.polled.address, error=fault)
+            self.since = self._clock()
         self.fault = fault
         metrics.DATA_SERVER_UP.labels(self.source.name).set(0)
 

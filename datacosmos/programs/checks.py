@@ -71,9 +71,12 @@ def poller_check(poller: "Poller") -> HealthCheck:
     """A data server that is down is no fault of ours."""
 
     async def ask() -> str:
+        since = f"since {poller.since:%Y-%m-%dT%H:%M:%SZ}" if poller.since else ""
         if poller.fault is not None:
-            raise DataServerDown(poller.fault)
-        return f"polling pauses: {poller.paused}" if poller.paused else "answers" if poller.asked else "not asked yet"
+            raise DataServerDown(f"{poller.fault}; down {since}")
+        if poller.paused:
+            return f"polling pauses: {poller.paused}"
+        return f"answers {since}" if poller.asked else "not asked yet"
 
     return HealthCheck(ask, critical=False)
 

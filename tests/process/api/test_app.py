@@ -28,14 +28,23 @@ def client_for(settings: Settings, stores: Stores, *origins: str) -> httpx.Async
     return client_of(app_of(allowing, stores))
 
 
-async def test_the_root_leads_a_browser_to_the_playground_and_a_program_to_the_routes(
-    client: httpx.AsyncClient,
-) -> None:
+async def test_the_root_gives_a_browser_the_page_and_a_program_the_routes(client: httpx.AsyncClient) -> None:
     browser = await client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
-    assert (browser.status_code, browser.headers["location"]) == (307, "/graphql")
-    places = (await client.get("/")).json()
-    for place in set(places.values()) - {"/graphql"}:
+    assert browser.headers["content-type"].startswith("text/html")
+    assert "script-src 'self';" in browser.headers["content-security-policy"]
+    program = await client.get("/")
+    assert browser.headers["vary"].startswith("Accept")
+    assert program.headers["vary"].startswith("Accept")
+    for place in set(program.json().values()) - {"/graphql"}:
         assert (await client.get(place)).status_code == 200
+
+
+async def test_without_the_page_the_root_leads_a_browser_to_the_playground(settings: Settings, stores: Stores) -> None:
+    async with client_of(app_of(settings.model_copy(update={"page": False}), stores)) as client:
+        browser = await client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+        assert (browser.status_code, browser.headers["location"]) == (307, "/graphql")
+        assert (await client.get("/page/main.js")).status_code == 404
+        assert "graphql" in (await client.get("/")).json()
 
 
 async def test_an_unknown_route_and_a_wrong_method_are_problems(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,63 @@
+// Stacked bars of discards, on the time axis of the chart above.
+
+import { fromISO } from "./ranges.js";
+
+/** @typedef {import("./discards.js").DiscardBucket} DiscardBucket */
+
+const ORDER = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {DiscardBucket[]} buckets
+ * @param {import("./ranges.js").Range} range
+ * @param {{ left: number, width: number }} inner where the range lies, in CSS pixels
+ * @param {string} chosen the one reason that is drawn, or ""
+ */
+export function drawBars(canvas, buckets, range, inner, chosen) {
+  const ratio = devicePixelRatio;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const style = getComputedStyle(canvas);
+  context.scale(ratio, ratio);
+  const reasons = ORDER.filter((reason) => !chosen || reason === chosen);
+  const most = Math.max(
+    1,
+    ...buckets.map((bucket) => reasons.reduce((sum, reason) => sum + countOf(bucket, reason), 0)),
+  );
+  const scale = (height - 18) / most;
+  /** @param {number} time */
+  const x = (time) => inner.left + ((time - range.from) / (range.to - range.from)) * inner.width;
+  drawAxis(context, style, most, inner, height);
+  context.beginPath();
+  context.rect(inner.left, 0, inner.width, height);
+  context.clip();
+  for (const bucket of buckets) {
+    const [left, right] = [x(fromISO(bucket.start)), x(fromISO(bucket.end))];
+    let top = height - 4;
+    for (const reason of reasons) {
+      const tall = countOf(bucket, reason) * scale;
+      context.fillStyle = style.getPropertyValue(`--${reason}`);
+      context.fillRect(left + 0.5, top - tall, Math.max(1, right - left - 1), tall);
+      top -= tall;
+    }
+  }
+}
+
+/** @param {DiscardBucket} bucket @param {string} wanted */
+function countOf({ byReason }, wanted) {
+  return byReason.find(({ reason }) => reason === wanted)?.count ?? 0;
+}
+
+/** @param {CanvasRenderingContext2D} context @param {CSSStyleDeclaration} style @param {number} most @param {{ left: number, width: number }} inner @param {number} height */
+function drawAxis(context, style, most, { left, width }, height) {
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "right";
+  context.fillStyle = style.getPropertyValue("--faint");
+  context.fillText(new Intl.NumberFormat(undefined, { notation: "compact" }).format(most), left - 6, 18);
+  context.fillText("0", left - 6, height - 3);
+  context.fillStyle = style.getPropertyValue("--grid");
+  context.fillRect(left, 14, width, 1);
+  context.fillRect(left, height - 4, width, 1);
+}

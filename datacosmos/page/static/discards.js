@@ -1,0 +1,227 @@
+// What was discarded in the range of the chart, and why, for administrators.
+
+import { adviseOn, needsToken } from "./advice.js";
+import { ask, playground } from "./api.js";
+import { drawBars } from "./bars.js";
+import { DiscardPane } from "./discard_pane.js";
+import { find, h, replace } from "./elements.js";
+import { exportDiscards } from "./export.js";
+import { formatCount, formatTime, visible } from "./formats.js";
+import { DISCARD_BUCKETS, DISCARDS } from "./queries.js";
+import { fromISO, intervalOf, toISO } from "./ranges.js";
+import { token } from "./token.js";
+import { shown } from "./view.js";
+
+/** @typedef {{ start: string, end: string, count: number, byReason: { reason: string, count: number }[] }} DiscardBucket */
+/** @typedef {{ id: string, receivedAt: string, source: string, series: string | null, time: string | null, value: number | null, reason: string, reasons: string[], faults: string[], rawPreview: string }} Discard */
+
+export const REASONS = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
+const BARS = 90;
+const EVERY = 10_000;
+const MOST_MARKS = 400;
+
+/** How a reason reads. @param {string} reason */
+export function named(reason) {
+  return reason.toLowerCase().replace("_", " ");
+}
+
+export class Discards extends HTMLElement {
+  #asking = new AbortController();
+  /** @type {number | undefined} */
+  #timer;
+  /** @type {DiscardBucket[]} */
+  #buckets = [];
+  /** @type {import("./ranges.js").Range | null} */
+  #asked = null;
+  #total = 0;
+
+  /** @param {import("./chart.js").Chart} chart */
+  follow(chart) {
+    this.chart = chart;
+    this.pane = new DiscardPane();
+    this.append(...this.#parts(), this.pane);
+    chart.addEventListener("asked", () => this.#ask());
+    chart.addEventListener("drawn", () => this.#drawBars());
+    token.addEventListener("change", () => this.#ask());
+    shown.watch(["reason", "source", "before"], () => this.#ask());
+    shown.watch(["zone"], () => this.#ask());
+  }
+
+  /** @returns {Node[]} */
+  #parts() {
+    const reasons = h("div", { class: "reasons", role: "group", "aria-label": "Reason" });
+    const source = h("input", { type: "search", placeholder: "Source", "aria-label": "Source" });
+    source.addEventListener("change", () => shown.change({ source: source.value.trim(), before: "" }));
+    shown.watch(["source"], (view) => (source.value = view.source));
+    const save = h("button", { type: "button", class: "export", onclick: () => this.#export() }, "Export CSV");
+    const newest = h(
+      "button",
+      { type: "button", class: "newest", onclick: () => shown.change({ before: "" }) },
+      "Newest",
+    );
+    const older = h("button", { type: "button", class: "older" }, "Older");
+    return [
+      h("div", { class: "advice" }),
+      h(
+        "div",
+        { class: "shown" },
+        h(
+          "div",
+          { class: "row filters" },
+          reasons,
+          source,
+          save,
+          h("a", { class: "playground", href: "/graphql" }, "Open in playground"),
+        ),
+        h("canvas", { class: "bars", role: "img", "aria-label": "Discards over time, by reason" }),
+        h("p", { class: "note", role: "status" }),
+        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Discards" }),
+        h("div", { class: "row pages" }, newest, older),
+      ),
+    ];
+  }
+
+  get #filter() {
+    const { reason, source } = shown.view;
+    const range = /** @type {import("./chart.js").Chart} */ (this.chart).range;
+    return { reason: reason || null, source: source || null, start: toISO(range.from), end: toISO(range.to) };
+  }
+
+  async #ask() {
+    clearTimeout(this.#timer);
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    const isAllowed = token.isAdmin;
+    find(this, ".shown").hidden = !isAllowed;
+    if (!isAllowed) {
+      this.chart?.mark([]);
+      return replace(find(this, ".advice"), needsToken("admin"));
+    }
+    try {
+      await Promise.all([this.#askBuckets(signal), this.#askPage(signal)]);
+      replace(find(this, ".advice"));
+    } catch (error) {
+      if (!signal.aborted) replace(find(this, ".advice"), adviseOn(error));
+    }
+    if (!signal.aborted && !document.hidden) this.#timer = setTimeout(() => this.#ask(), EVERY);
+    return undefined;
+  }
+
+  /** @param {AbortSignal} signal */
+  async #askBuckets(signal) {
+    const { source, start, end } = this.#filter;
+    const range = { from: fromISO(start), to: fromISO(end) };
+    const variables = { source, start, end, interval: intervalOf(range, BARS).name };
+    this.#buckets = (await ask(DISCARD_BUCKETS, variables, signal)).discardBuckets;
+    this.#asked = range;
+    this.#drawBars();
+    this.#showReasons();
+    this.#mark();
+  }
+
+  /** @param {AbortSignal} signal */
+  async #askPage(signal) {
+    const variables = { ...this.#filter, before: shown.view.before || null };
+    const { discardsConnection: page } = await ask(DISCARDS, variables, signal);
+    this.#total = page.totalCount ?? 0;
+    const discards = page.edges.map((/** @type {{ node: Discard }} */ { node }) => node).reverse();
+    replace(
+      find(this, ".scroll"),
+      tableOf(discards, (id) => shown.change({ discard: id })),
+    );
+    const older = /** @type {HTMLButtonElement} */ (find(this, ".older"));
+    older.disabled = !page.pageInfo.hasPreviousPage;
+    older.onclick = () => shown.change({ before: page.pageInfo.startCursor });
+    /** @type {HTMLButtonElement} */ (find(this, ".newest")).disabled = !shown.view.before;
+    find(this, ".playground").setAttribute("href", playground(DISCARDS, variables));
+    find(this, ".note").textContent =
+      this.#total === 0
+        ? "Nothing was discarded in this range, as it is filtered."
+        : `${formatCount(this.#total)} discards in this range`;
+  }
+
+  /** Counts of each reason are switches that filter. */
+  #showReasons() {
+    const chosen = shown.view.reason;
+    const counts = new Map(REASONS.map((reason) => [reason, 0]));
+    for (const { byReason } of this.#buckets)
+      for (const { reason, count } of byReason) counts.set(reason, (counts.get(reason) ?? 0) + count);
+    const buttons = [...counts].map(([reason, count]) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(chosen === reason),
+          "data-reason": reason,
+          onclick: () => shown.change({ reason: shown.view.reason === reason ? "" : reason, before: "" }),
+        },
+        h("span", { class: "swatch", "data-reason": reason }),
+        `${named(reason)} ${formatCount(count)}`,
+      ),
+    );
+    const place = document.activeElement?.getAttribute("data-reason");
+    replace(find(this, ".reasons"), ...buttons);
+    if (place) this.querySelector(`button[data-reason="${place}"]`)?.dispatchEvent(new Event("focus"));
+  }
+
+  #drawBars() {
+    const canvas = /** @type {HTMLCanvasElement} */ (find(this, "canvas"));
+    const chart = this.chart;
+    if (!chart?.plot || !this.#asked || find(this, ".shown").hidden) return;
+    drawBars(canvas, this.#buckets, chart.range, chart.plot.inner, shown.view.reason);
+  }
+
+  /** Above the chart, in the middle of each bucket that holds some. */
+  #mark() {
+    const chosen = shown.view.reason;
+    const marks = this.#buckets.flatMap(({ start, end, byReason }) =>
+      byReason
+        .filter(({ reason, count }) => count > 0 && (!chosen || reason === chosen))
+        .map(({ reason }, place, all) => ({
+          time: fromISO(start) + ((fromISO(end) - fromISO(start)) * (place + 1)) / (all.length + 1),
+          colour: `--${reason}`,
+        })),
+    );
+    this.chart?.mark(marks.slice(-MOST_MARKS));
+  }
+
+  async #export() {
+    const note = find(this, ".note");
+    try {
+      await exportDiscards(this.#filter, (text) => (note.textContent = text));
+    } catch (error) {
+      replace(find(this, ".advice"), adviseOn(error));
+    }
+  }
+}
+
+/** @param {Discard[]} discards newest first @param {(id: string) => void} open */
+function tableOf(discards, open) {
+  const head = ["Received", "Reason", "Source", "Series", "What was wrong", "Payload"].map((title) =>
+    h("th", { scope: "col" }, title),
+  );
+  const rows = discards.map((discard) => {
+    const reasons = discard.reasons.map((reason) =>
+      h("span", { class: "reason" }, h("span", { class: "swatch", "data-reason": reason }), named(reason)),
+    );
+    const button = h(
+      "button",
+      { type: "button", class: "link", onclick: () => open(discard.id) },
+      formatTime(fromISO(discard.receivedAt), shown.view.zone),
+    );
+    return h(
+      "tr",
+      {},
+      h("td", {}, button),
+      h("td", {}, ...reasons),
+      h("td", {}, visible(discard.source)),
+      h("td", {}, h("bdi", {}, visible(discard.series ?? "–"))),
+      h("td", {}, visible(discard.faults.join("; ")) || "–"),
+      h("td", {}, h("code", { class: "preview", dir: "ltr" }, visible(discard.rawPreview) || "(nothing)")),
+    );
+  });
+  return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
+}
+
+customElements.define("dc-discards", Discards);

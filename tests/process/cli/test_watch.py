@@ -1,4 +1,4 @@
-"""`watch` as a user types it: beside a stand-in for the service, which ends its streams as a test wants it."""
+"""`watch` as a user types it: beside the API, and beside a stand-in that ends its streams as a test wants it."""
 
 import asyncio
 import json
@@ -15,9 +15,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from datacosmos.domain.points import Reason
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
+from datacosmos.store.points.points import Points
+from tests.asking import ADMIN, NOON, SECOND, USER, point
 from tests.programs import COMMAND, PATIENCE, environment
 
 Text = str
@@ -85,11 +89,12 @@ class Watch:
 
 @asynccontextmanager
 async def watching(
-    folder: Path, address: str, *arguments: str, out: int = asyncio.subprocess.PIPE
+    folder: Path, address: str, *arguments: str, out: int = asyncio.subprocess.PIPE, who: Text = ""
 ) -> AsyncGenerator[Watch]:
+    variables = {"DATACOSMOS_URL": address} | ({"DATACOSMOS_TOKEN": who} if who else {})
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, "watch", *arguments),
-        cwd=folder, env=environment({"DATACOSMOS_URL": address}), stdout=out, stderr=asyncio.subprocess.PIPE,
+        cwd=folder, env=environment(variables), stdout=out, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         yield Watch(process)
@@ -106,6 +111,37 @@ async def stand_in(*answers: Text | Response) -> AsyncGenerator[tuple[StandIn, s
     settings = Settings.model_validate({"_env_file": None, "stop_grace": "1s"})
     async with serving(app, settings, host="127.0.0.1", port=0) as address:
         yield service, address
+
+
+async def test_points_are_printed_as_they_are_stored_and_a_cursor_goes_on(
+    app: ASGIApp, settings: Settings, points: Points, tmp_path: Path
+) -> None:
+    await points.add([old := point(value=0.25, tags=("a\u2028b",))])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address:
+        async with watching(tmp_path, address, "--start", NOON.isoformat()) as watch:
+            first = await watch.line()
+            await points.add([point(NOON, Reason.SYSTEM), point(NOON - SECOND, value=0.5)])
+            second = await watch.line()
+            assert await watch.ended(signal.SIGTERM) == (0, "", "")
+        await points.add([point(NOON - 2 * SECOND, value=0.75)])
+        async with watching(tmp_path, address, "--after", second["cursor"]) as watch:
+            third = await watch.line()
+    assert [line["point"]["value"] for line in (first, second, third)] == [0.25, 0.5, 0.75]
+    assert (first["kind"], first["point"]["id"], first["point"]["tags"]) == ("ACCEPTED", old.id, ["a\u2028b"])
+
+
+async def test_administrators_see_discards_by_their_token(
+    app: ASGIApp, settings: Settings, points: Points, tmp_path: Path
+) -> None:
+    await points.add([point(NOON, Reason.SYSTEM)])
+    given = ("--discards", "--start", NOON.isoformat())
+    async with serving(app, settings, host="127.0.0.1", port=0) as address:
+        async with watching(tmp_path, address, *given, who=ADMIN) as watch:
+            line = await watch.line()
+        async with watching(tmp_path, address, *given, who=USER) as watch:
+            code, out, err = await watch.ended()
+    assert (line["kind"], line["discard"]["reason"]) == ("DISCARDED", "SYSTEM")
+    assert (code, out, "answered 403" in err) == (1, "", True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -57,7 +57,7 @@ bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed ## queries a
 load: $(VENV)/.installed-bench ## 100 users for a minute on the service at LOAD_URL, or on one started for it
 	$(BIN)/python bench/load.py
 
-soak: $(VENV)/.installed-bench ## 2,000 readings/s beside 50 readers for MINUTES=10; KILLS=n kills that often, as SEED says
+soak: $(VENV)/.installed-bench ## 2,000 readings/s beside 50 readers and 5 subscribers for MINUTES=10; KILLS=n kills that often, as SEED says
 	@$(BIN)/python bench/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 lock: | $(BIN)/python ## new hash-locked requirements from pyproject.toml

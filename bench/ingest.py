@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -105,12 +105,14 @@ async def engines(folder: Path) -> AsyncGenerator[Engines]:
         yield Engines(database, queue, client.jetstream(), settings)
 
 
-async def write(found: Engines, kind: Kind, readings: int) -> float:
-    """Readings a second of the writer, from a full queue to an empty one."""
+async def write(
+    found: Engines, kind: Kind, readings: int, beside: AbstractAsyncContextManager[object] | None = None
+) -> float:
+    """Readings a second of the writer, from a full queue to an empty one, beside something that needs what is clear."""
     stores = await found.clear()
     await publish_all(found.queue, deliveries(kind, readings))
     writer = Writer(found.settings, queue=found.queue, stores=stores)
-    async with asyncio.TaskGroup() as tasks:  # a writer that fails ends the waiting, too
+    async with beside or nullcontext(), asyncio.TaskGroup() as tasks:  # a writer that fails ends the waiting, too
         began = time.perf_counter()
         tasks.create_task(writer.run())
         while await found.waiting():  # noqa: ASYNC110  only the queue itself can tell

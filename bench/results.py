@@ -45,13 +45,16 @@ def node_versions(peers: Path) -> str:
     return ", ".join(f"{name} {locked[f'node_modules/{name}']['version']}" for name in NODE_PACKAGES)
 
 
-def keep(name: str, text: str, figure: Figure) -> None:
+def keep(name: str, text: str, figure: Figure | None = None) -> None:
     """The text is shown, too."""
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.md").write_text(text)
+    print(text)
+    if figure is None:
+        print(f"kept as {FOLDER.name}/{name}.md")
+        return
     figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
     figure.savefig(FOLDER / f"{name}.png", dpi=150)
-    print(text)
     print(f"kept as {FOLDER.name}/{name}.md, .svg and .png")
 
 

@@ -1,9 +1,9 @@
 """Sensors in batches and a data server at full speed, 2,000 readings/s together, while 50 readers query; `make soak`.
 
-Every ten seconds it prints a row a source, with the readers' times and the memory of every process, and at the end a
-verdict, of which the exit code tells too. By --kills, the service runs as separate programs, and they and the engines
-are killed at random moments; the readers' times are then those outside of outages. Ctrl-C ends it early, verdict and
-all.
+Five subscribers of changes go away and come back meanwhile, and must have had each change once. Every ten seconds it
+prints a row a source, with the readers' times and the memory of every process, and at the end a verdict, of which the
+exit code tells too. By --kills, the service runs as separate programs, and they and the engines are killed at random
+moments; the readers' times are then those outside of outages. Ctrl-C ends it early, verdict and all.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from soak_load import DataServer, Pace, Sensors
 from soak_memory import Memory
 from soak_programs import deployed
 from soak_readers import LEDGER, READERS, Outages, Readers, ask, percentiles
+from soak_subscribers import Subscribers
 from soak_table import Ledger, Table
 from soak_verdict import Finding, Outside, balanced, failed, fast, flat, quick, unfailing
 
@@ -58,11 +59,12 @@ class Soak:
         self._memory = Memory(mongodb_url, lambda: server.served + self._sensors.batches)
         self._outages, self._kills = Outages(), Kills(plan.kills, plan.seconds, plan.seed)
         self._readers = Readers(client, self._sensors, self._outages)
+        self._subscribers = Subscribers(client, mongodb_url, plan.seed)
         self._table = Table(client, server, self._sensors, self._readers, self._memory)
 
     async def run(self, stop: asyncio.Event) -> list[Finding]:
         """Until its time is over or it is told to stop."""
-        async with asyncio.TaskGroup() as tasks:
+        async with self._subscribers.following(), asyncio.TaskGroup() as tasks:
             killing = self._kills.run(self._readers, self._outages, self._table.tell)
             beside = (self._table.run(), self._readers.run(), self._memory.run(), killing)
             running = [tasks.create_task(each) for each in beside]
@@ -73,7 +75,8 @@ class Soak:
                 task.cancel()
             await asyncio.wait([sending], timeout=PATIENCE)
             sending.cancel()
-        return [*findings, *await self._settled()]
+            findings += await self._settled()
+            return [*findings, *await self._subscribers.findings()]
 
     async def _load_until(self, stop: asyncio.Event) -> list[Finding]:
         """What is to be judged while the load is on."""

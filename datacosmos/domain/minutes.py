@@ -162,7 +162,8 @@ def average(minute: datetime, sums: Sums, duplicates: int) -> Minute:
 
 
 def mean(total: Decimal, count: int) -> float:
-    return float(total / count)
+    """As MongoDB has it, which divides to as many digits."""
+    return float(DIGITS.divide(total, count))
 
 
 def mean_long(total: Decimal, count: int, west_total: Decimal, west: int) -> float:

@@ -10,18 +10,18 @@ round, a minute in UTC may be spread over documents, as when 13:05Z and 14:05+01
 """
 
 import struct
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson.decimal128 import Decimal128
 from pymongo import IndexModel
 
 from datacosmos.domain.columns import Records
-from datacosmos.domain.minutes import CAPACITY, DIGITS, Folded, Location, Minute, Sums, average, mean, mean_long
+from datacosmos.domain.minutes import CAPACITY, DIGITS, Folded, Location, Minute, Sums, average, mean_long
 from datacosmos.store.minutes.folds import SUMS, Folds
 from datacosmos.store.mongo.connection import Database, Document, store_errors
 from datacosmos.store.mongo.finding import Finder
@@ -29,7 +29,6 @@ from datacosmos.store.mongo.ranges import Window
 
 INDEXES = [IndexModel({"_id.user": 1, "minutes.minute": 1}, name="user")]
 TOTALS = [*SUMS, "duplicates"]
-Make = Callable[[Document], Any]
 HALVES = struct.Struct("<QQ")
 SPECIAL, COEFFICIENT, EXPONENT = 0x6000_0000_0000_0000, 0x1_FFFF_FFFF_FFFF, 6176  # of a decimal of 128 bits
 FIRST = 1000  # minutes in MongoDB's first answer
@@ -66,13 +65,17 @@ class Minutes:
     async def find(
         self, user_id: str, window: Window, fields: AbstractSet[str], *, limit: int
     ) -> AsyncGenerator[Records]:
-        """These fields of the same minutes; `minute` is in UTC without saying so."""
-        totals = sorted({total for name in fields for total in FIELDS[name][0]})
-        made = {name: FIELDS[name][1] for name in fields}
-        async with aclosing(self._finder.batches(self._command(user_id, window, totals, limit))) as batches:
+        """These fields of the same minutes, which MongoDB averages; `minute` is in UTC without saying so."""
+        totals = sorted({total for name in fields for total in FIELDS[name].totals})
+        command = self._command(user_id, window, totals, limit)
+        command["pipeline"].append({"$project": {"_id": 0} | {name: FIELDS[name].made for name in fields}})
+        averages = [name for name in fields if FIELDS[name].is_average]
+        async with aclosing(self._finder.batches(command)) as batches:
             async for batch in batches:
                 for documents in batch.records():
-                    yield [{name: make(each) for name, make in made.items()} for each in documents]
+                    for document in documents:
+                        _finish(document, averages)
+                    yield documents
 
     def _command(self, user_id: str, window: Window, totals: Sequence[str], limit: int) -> Document:
         within = {"$gte": window.start or EARLIEST, "$lte": window.end or LATEST}
@@ -109,21 +112,48 @@ def _number(total: Any) -> Any:
     return number.copy_negate() if high >> 63 else number
 
 
-def _mean(name: str, count: str = "count") -> Make:
-    return lambda sums: mean(_number(sums[name]), sums[count]) if sums[count] else None
+class Field(NamedTuple):
+    """What a field is made from, and what MongoDB makes of it."""
+
+    totals: Sequence[str]
+    made: Any
+    is_average: bool = False
 
 
-def _mean_long(sums: Document) -> float:
-    return mean_long(_number(sums["long"]), sums["count"], _number(sums["west_long"]), sums["west"])
+def _average(name: str, count: str = "count") -> Field:
+    return Field((name, count), {"$cond": [{"$gt": [f"${count}", 0]}, _quotient(name, count), None]}, is_average=True)
 
 
-FIELDS: dict[str, tuple[tuple[str, ...], Make]] = {
-    "minute": ((), lambda sums: sums["_id"]),
-    "lat": (("lat", "count"), _mean("lat")),
-    "long": (("long", "count", "west_long", "west"), _mean_long),
-    "accuracy": (("accuracy", "count"), _mean("accuracy")),
-    "speed": (("speed", "speeds"), _mean("speed", "speeds")),
-    "count": (("count",), lambda sums: sums["count"]),
-    "duplicates": (("duplicates",), lambda sums: sums["duplicates"]),
+def _quotient(name: str, count: str) -> Document:
+    """What no double is near enough to stays a decimal."""
+    quotient = {"$divide": [f"${name}", f"${count}"]}
+    return {"$convert": {"input": quotient, "to": "double", "onError": quotient}}
+
+
+def _longitude() -> Field:
+    """Of a minute on both sides of Greenwich, its sums: the shorter way from one to the other may be across 180."""
+    is_mixed = {"$and": [{"$gt": ["$west", 0]}, {"$lt": ["$west", "$count"]}]}
+    sums = [f"${name}" for name in LONGITUDE]
+    return Field(LONGITUDE, {"$cond": [is_mixed, sums, _average("long").made]}, is_average=True)
+
+
+def _finish(document: Document, averages: Sequence[str]) -> None:
+    """What MongoDB could not make a double."""
+    for name in averages:
+        value = document[name]
+        if isinstance(value, list):
+            document[name] = mean_long(*map(_number, value))  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(value, Decimal128):
+            document[name] = float(_number(value))
+
+
+LONGITUDE = ("long", "count", "west_long", "west")
+FIELDS: dict[str, Field] = {
+    "minute": Field((), "$_id"),
+    "lat": _average("lat"),
+    "long": _longitude(),
+    "accuracy": _average("accuracy"),
+    "speed": _average("speed", "speeds"),
+    "count": Field(("count",), 1),
+    "duplicates": Field(("duplicates",), 1),
 }
-"""What each field is made from, and how."""

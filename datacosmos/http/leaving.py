@@ -1,37 +1,40 @@
 """Work that nobody waits for any more."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 SOON = 0.02  # seconds: what is done by then is not worth watching over
 
 
-@asynccontextmanager
-async def until_client_leaves(request: Request) -> AsyncGenerator[None]:
+class UntilClientLeaves:
     """Cancels what goes on inside once the client is gone: ClientDisconnect. The body must have been read before."""
-    working = asyncio.current_task()
-    assert working is not None  # noqa: S101 - this is a coroutine
-    watching: list[asyncio.Task[None]] = []
-    left = False
 
-    async def watch() -> None:
-        nonlocal left
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        left = True
-        working.cancel()
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+        self._left = False
 
-    timer = asyncio.get_running_loop().call_later(SOON, lambda: watching.append(asyncio.create_task(watch())))
-    try:
-        yield
-    except asyncio.CancelledError:
-        if left and working.uncancel() == 0:
+    def __enter__(self) -> None:
+        working = asyncio.current_task()
+        assert working is not None  # noqa: S101 - this is a coroutine
+        self._working = working
+        self._timer = asyncio.get_running_loop().call_later(SOON, self._begin)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        if isinstance(error, asyncio.CancelledError) and self._left and self._working.uncancel() == 0:
             raise ClientDisconnect from None
-        raise
-    finally:
-        timer.cancel()
-        for task in watching:
-            task.cancel()
+
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        self._working.cancel()

@@ -8,7 +8,6 @@ from functools import cache
 
 import structlog
 import uuid_utils
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,7 @@ from datacosmos.observability import LOGGED, REQUEST_SECONDS
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REQUEST_ID = "X-Request-ID"
+HEADER = REQUEST_ID.lower().encode()
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 WRITING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 METHODS = WRITING | {"GET", "HEAD", "OPTIONS"}
@@ -40,7 +40,7 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get(REQUEST_ID, ""))
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
         status = 0
@@ -49,24 +49,25 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
             await send(message)
 
-        structlog.contextvars.clear_contextvars()  # a pipelined request begins with those of the one before it
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_marked)
-            except ClientDisconnect:
-                pass  # the line in the log has no status then
-            except Exception as error:
-                log.exception("request failed", method=scope["method"], route=_route(scope))
-                if status:
-                    error.add_note(LOGGED)
-                    raise
-                detail = f"An unexpected error; the log tells more under the request id {request_id}."
-                await problem(500, detail)(scope, receive, send_marked)
-            finally:
-                self._conclude(scope, status, time.perf_counter() - began)
+        structlog.contextvars.unbind_contextvars("subject")  # a pipelined request begins with that of the one before
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, send_marked)
+        except ClientDisconnect:
+            pass  # the line in the log has no status then
+        except Exception as error:
+            log.exception("request failed", method=scope["method"], route=_route(scope))
+            if status:
+                error.add_note(LOGGED)
+                raise
+            detail = f"An unexpected error; the log tells more under the request id {request_id}."
+            await problem(500, detail)(scope, receive, send_marked)
+        finally:
+            self._conclude(scope, status, time.perf_counter() - began)
+            structlog.contextvars.unbind_contextvars("request_id", "subject")
 
     def _conclude(self, scope: Scope, status: int, seconds: float) -> None:
         """A status of 0 means that the client went before an answer began."""
@@ -77,10 +78,10 @@ class Requests:
         level = logging.INFO if failed or method in self._writing else logging.DEBUG
         if log.isEnabledFor(level):
             log.log(level, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
-        structlog.contextvars.unbind_contextvars("subject")
 
 
-def _request_id(asked: str) -> str:
+def _request_id(scope: Scope) -> str:
+    asked = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
     return asked if SANE_ID.fullmatch(asked) else uuid_utils.uuid4().hex
 
 

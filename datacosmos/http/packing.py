@@ -30,21 +30,21 @@ class Packed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        takes = _takes_gzip(Headers(scope=scope).getlist("accept-encoding"))
+        takes = _takes_gzip([value for name, value in scope["headers"] if name == b"accept-encoding"])
         if takes and scope["method"] != "HEAD":
             await GZipResponder(self._app, SHORT, FAST, exclude_content_types=EXCLUDED)(scope, receive, send)
         else:
             await self._app(scope, receive, partial(_send_marked, send, takes))
 
 
-def _takes_gzip(accept: Sequence[str]) -> bool:
-    named = ",".join(accept).lower()
+def _takes_gzip(accept: Sequence[bytes]) -> bool:
+    named = b",".join(accept).decode("latin-1").lower()
     return "gzip" in named and not REFUSED.search(named)
 
 
 async def _send_marked(send: Send, takes: bool, message: Message) -> None:
     """Sends the head with what packing, which isn't done here, would say in it; `takes` only where it is HEAD's."""
-    if message["type"] == "http.response.start":
+    if message["type"] == "http.response.start" and not _is_short(message):
         headers = MutableHeaders(raw=message.setdefault("headers", []))
         if _is_packed(message["status"], headers):
             headers.add_vary_header("Accept-Encoding")
@@ -52,6 +52,10 @@ async def _send_marked(send: Send, takes: bool, message: Message) -> None:
                 headers["Content-Encoding"] = "gzip"
                 del headers["Content-Length"]
     await send(message)
+
+
+def _is_short(message: Message) -> bool:
+    return any(name == b"content-length" and int(value) < SHORT for name, value in message.get("headers", ()))
 
 
 def _is_packed(status: int, headers: Headers) -> bool:

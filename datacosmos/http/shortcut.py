@@ -15,8 +15,8 @@ from datacosmos.http.middleware import Requests
 class Shortcut:
     """Answers POST at one path beside an application, for which choosing a route costs as much as a short query.
 
-    The endpoint only reads, and `handlers` answer what it raises. Whatever else is asked of the path is left to the
-    application.
+    The endpoint only reads, and `handlers` answer what it raises. `quick` is given that way and may answer without it.
+    Whatever else is asked of the path is left to the application.
     """
 
     def __init__(
@@ -25,10 +25,11 @@ class Shortcut:
         path: str,
         endpoint: Callable[[Request], Awaitable[Response]],
         handlers: Mapping[Any, ExceptionHandler],
+        quick: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ) -> None:
         self._app = app
         self._route = Route(path, endpoint, methods=["POST"])
-        self._post = Requests(ExceptionMiddleware(self._route.app, handlers), writing=())
+        self._post = Requests(quick(ExceptionMiddleware(self._route.app, handlers)), writing=())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._route.path:

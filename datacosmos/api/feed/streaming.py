@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from datacosmos.api.feed.events import HEADERS, MEDIA_TYPE
-from datacosmos.http.leaving import until_client_leaves
+from datacosmos.http.leaving import UntilClientLeaves
 
 
 class Streaming(Response):
@@ -25,7 +25,7 @@ class Streaming(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async with until_client_leaves(self._request):
+            with UntilClientLeaves(self._request.receive):
                 async for piece in self._pieces:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

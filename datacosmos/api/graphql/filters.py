@@ -5,7 +5,7 @@ from strawberry import UNSET
 
 from datacosmos.api.graphql.paging import given
 from datacosmos.errors import InvalidRange
-from datacosmos.store.points.queries import Filter
+from datacosmos.store.points.queries import ALL, Filter
 
 MOST_TAGS = 100
 
@@ -23,7 +23,7 @@ class PointFilter:
 def filter_of(where: PointFilter | None) -> Filter:
     """Raises InvalidRange."""
     if not where:
-        return Filter()
+        return ALL
     low, high = given(where.value_from), given(where.value_to)
     if low is not None and high is not None and low > high:
         raise InvalidRange(f"valueFrom ({low}) is above valueTo ({high})")

@@ -1,25 +1,26 @@
 """GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from codecs import BOM_UTF8
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import msgspec
 import orjson
 from fastapi import APIRouter, Security
 from graphql import GraphQLError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from datacosmos.api.bearer import BEARER
+from datacosmos.api.graphql.asks import Ask, Refused, decode, read_url, refusal_of
 from datacosmos.api.graphql.context import Context
 from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
 from datacosmos.api.graphql.errors import present_error
@@ -34,7 +35,7 @@ from datacosmos.auth.permissions import AccessControl
 from datacosmos.calculation.client import Calculation
 from datacosmos.errors import Unavailable, shorten
 from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding, read_unpacked
-from datacosmos.http.leaving import until_client_leaves
+from datacosmos.http.leaving import UntilClientLeaves
 from datacosmos.http.pace import Pace
 from datacosmos.http.parameters import find_faults
 from datacosmos.http.problems import RETRY_AFTER
@@ -49,30 +50,22 @@ POLICY = (
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PARAMETER_NAMES = [parameter["name"] for parameter in PARAMETERS]
+QUERIES, ALL = [OperationType.QUERY], list(OperationType)
+UNREADABLE = (BodyTooLarge, UnknownEncoding, BrokenBody, BodyTooSlow, Unavailable)
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
 
 
-class Ask(msgspec.Struct, rename="camel"):
-    """What a client sends; unknown fields are ignored, as the specification wants."""
+class Call(NamedTuple):
+    """A request whose answer is to be of a type."""
 
-    query: str
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = None
-    extensions: dict[str, Any] | None = None
+    scope: Scope
+    receive: Receive
+    headers: Headers
+    media_type: str
 
-
-@dataclass
-class Refused(Exception):
-    """A request that holds no GraphQL to execute."""
-
-    status: int
-    message: str
-    code: str = "BAD_REQUEST"
-    headers: Mapping[str, str] | None = None
-
-
-# In the words by which clients know to send the text, and with the status at which all of them look for words.
-NO_HASHES = Refused(200, "PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED", {"Cache-Control": "no-store"})
+    @property
+    def request_id(self) -> str:
+        return self.scope["state"]["request_id"]
 
 
 class Endpoint:
@@ -99,7 +92,7 @@ class Endpoint:
 
     async def get(self, request: Request) -> Response:
         """Executes the query of the URL; a browser gets the playground."""
-        if _media_type(request, JSON, HTML) == HTML:
+        if _media_type(request.headers, JSON, HTML) == HTML:
             return FileResponse(PLAYGROUND / "index.html", headers=PAGE_HEADERS)
         return await self._answer(request)
 
@@ -107,65 +100,81 @@ class Endpoint:
         """Executes the query of the body."""
         return await self._answer(request)
 
+    def quick(self, otherwise: ASGIApp) -> ASGIApp:
+        """The same as `post` from bytes to bytes, where the head is of a usual kind and the body came at once."""
+
+        async def post(scope: Scope, receive: Receive, send: Send) -> None:
+            call = _usual_call(scope, receive, self._settings.max_request_bytes)
+            if call is None:
+                await otherwise(scope, receive, send)
+                return
+            try:
+                message = await receive()
+            except UNREADABLE as error:
+                await refuse(refusal_of(error), call.media_type)(scope, receive, send)
+                return
+            if message["type"] != "http.request" or message.get("more_body", False):
+                await otherwise(scope, _again(message, receive), send)
+                return
+            body: bytes = message["body"]
+            answer = await self._execute(call, partial(decode, body.removeprefix(BOM_UTF8)))
+            await answer(scope, receive, send)
+
+        return post
+
     async def _answer(self, request: Request) -> Response:
-        media_type = _media_type(request, JSON)
+        media_type = _media_type(request.headers, JSON)
         if media_type is None:
             return refuse(Refused(406, f"the answer is {GRAPHQL} or {JSON}, and Accept takes neither"), JSON)
-        with ExitStack() as resources:
-            spool = resources.enter_context(closing(self._spools.open()))
-            try:
-                result = await self._execute(request, await self._read(request), spool)
-            except Refused as refused:
-                return refuse(refused, media_type)
-            request.state.failed = bool(result.errors)
-            body = _present(result, request.state.request_id)
-            status = 400 if "data" not in body and media_type == GRAPHQL else 200
-            headers = _headers(media_type) | (RETRY_AFTER if _is_unavailable(result) else {})
-            pieces = dump(body)
-            if (whole := join(pieces)) is not None:
-                return Response(whole, status, headers)
-            resources.pop_all()
-            return LongAnswer(pieces, spool, self._pace, status, headers)
+        try:
+            ask = await self._read(request)
+        except Refused as refused:
+            return refuse(refused, media_type)
+        return await self._execute(Call(request.scope, request.receive, request.headers, media_type), lambda: ask)
 
     async def _read(self, request: Request) -> Ask:
         parameters = PARAMETER_NAMES if request.method == "GET" else ()
         if faults := find_faults(request.scope, parameters, allow_empty=True):
             raise Refused(400, "; ".join(f"{name}: {fault}" for name, fault in faults.items()))
         if request.method == "GET":
-            return _read_url(request)
+            return read_url(request)
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
             raise Refused(415, f"Content-Type must be {JSON}")
         try:
-            return _decode(await read_unpacked(request, self._settings.max_request_bytes))
-        except BodyTooLarge as error:
-            raise Refused(413, str(error), "REQUEST_TOO_LARGE") from None
-        except UnknownEncoding as error:
-            raise Refused(415, str(error), headers={"Accept-Encoding": "gzip"}) from None
-        except BrokenBody as error:
-            raise Refused(400, str(error)) from None
-        except BodyTooSlow as error:
-            raise Refused(408, str(error), "REQUEST_TOO_SLOW") from None
-        except Unavailable as error:
-            raise Refused(503, f"{error}; try again later", "UNAVAILABLE", RETRY_AFTER) from None
+            return decode(await read_unpacked(request, self._settings.max_request_bytes))
+        except UNREADABLE as error:
+            raise refusal_of(error) from None
 
-    async def _execute(self, request: Request, ask: Ask, spool: Spool) -> ExecutionResult:
+    async def _execute(self, call: Call, read: Callable[[], Ask]) -> Response:
+        spool = self._spools.open()
+        answer: Response | None = None
+        try:
+            answer = self._present(call, await self._result(call, read(), spool), spool)
+        except Refused as refused:
+            answer = refuse(refused, call.media_type)
+        finally:
+            if not isinstance(answer, LongAnswer):
+                spool.close()
+        return answer
+
+    async def _result(self, call: Call, ask: Ask, spool: Spool) -> ExecutionResult:
+        if len(ask.query) > (most := self._settings.max_query_length):
+            detail = f"the query has {len(ask.query)} characters; {most} are allowed: send values as variables"
+            raise Refused(400, detail, "QUERY_TOO_LARGE")
         context = Context(
             stores=self._stores,
-            permissions=self._access.admit(request.headers),
+            permissions=self._access.admit(call.headers),
             intake=self._intake,
             calculation=self._calculation,
             max_points=self._settings.max_points,
-            request_id=request.state.request_id,
+            request_id=call.request_id,
             turns=self._turns,
             spool=spool,
             operation_name=ask.operation_name,
         )
-        if len(ask.query) > (most := self._settings.max_query_length):
-            detail = f"the query has {len(ask.query)} characters; {most} are allowed: send values as variables"
-            raise Refused(400, detail, "QUERY_TOO_LARGE")
-        allowed = [OperationType.QUERY] if request.method == "GET" else list(OperationType)
+        allowed = QUERIES if call.scope["method"] == "GET" else ALL
         try:
-            async with until_client_leaves(request):
+            with UntilClientLeaves(call.receive):
                 return await self._schema.execute(
                     ask.query,
                     ask.variables,
@@ -177,6 +186,42 @@ class Endpoint:
             raise Refused(405, "GET executes queries only; use POST", headers={"Allow": "POST"}) from None
         except CannotGetOperationTypeError as error:
             return ExecutionResult(None, [GraphQLError(error.as_http_error_reason())])
+
+    def _present(self, call: Call, result: ExecutionResult, spool: Spool) -> Response:
+        """Without `data` where nothing was executed, which is what an error without a path means."""
+        errors = [present_error(error, call.request_id) for error in result.errors or ()]
+        executed = result.data is not None or any("path" in error for error in errors)
+        body = ({"data": result.data} if executed else {}) | ({"errors": errors} if errors else {})
+        call.scope["state"]["failed"] = bool(errors)
+        status = 400 if not executed and call.media_type == GRAPHQL else 200
+        headers = _headers(call.media_type) | (RETRY_AFTER if _is_unavailable(result) else {})
+        pieces = dump(body)
+        if (whole := join(pieces)) is not None:
+            return Response(whole, status, headers)
+        return LongAnswer(pieces, spool, self._pace, status, headers)
+
+
+def _usual_call(scope: Scope, receive: Receive, most: int) -> Call | None:
+    """None unless plain JSON of no more than so many bytes is to come, and JSON is wanted."""
+    headers = Headers(scope=scope)
+    media_type = None if scope["query_string"] else _media_type(headers, JSON)
+    is_plain = False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            is_plain = value.partition(b";")[0].strip().lower() == JSON.encode()
+        elif name == b"content-encoding" or (name == b"content-length" and int(value) > most):
+            return None
+    return Call(scope, receive, headers, media_type) if media_type and is_plain else None
+
+
+def _again(message: Message, receive: Receive) -> Receive:
+    """The message, and then what is received."""
+    first = [message]
+
+    async def again() -> Message:
+        return first.pop() if first else await receive()
+
+    return again
 
 
 def graphql_routes(endpoint: Endpoint) -> APIRouter:
@@ -202,62 +247,10 @@ async def _refuse_method() -> None:
     raise HTTPException(405, headers={"Allow": "GET, POST"})
 
 
-def _media_type(request: Request, *offers: str) -> str | None:
+def _media_type(headers: Headers, *offers: str) -> str | None:
     """The best of the offers; the type that GraphQL has of its own is for those who name it."""
-    accept = ",".join(request.headers.getlist("accept"))
+    accept = ",".join(headers.getlist("accept"))
     return negotiate(accept, (GRAPHQL, *offers) if GRAPHQL in accept.lower() else offers)
-
-
-def _read_url(request: Request) -> Ask:
-    fields: dict[str, Any] = {name: text for name, text in request.query_params.items() if text}
-    for name in ("variables", "extensions"):
-        if name in fields:
-            fields[name] = _decode_json(fields[name].encode())
-    return _convert(fields)
-
-
-def _decode(body: bytes) -> Ask:
-    ask = _decode_json(body)
-    if isinstance(ask, list):
-        raise Refused(400, "batches are not taken: send one query a request", "BATCH_REFUSED")
-    return _convert(ask)
-
-
-def _decode_json(text: bytes) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Refused(400, f"this is no JSON: {error}") from None
-
-
-def _convert(fields: Any) -> Ask:
-    if _is_hash_alone(fields):
-        raise NO_HASHES
-    try:
-        ask = msgspec.convert(fields, Ask)
-    except msgspec.ValidationError as error:
-        raise Refused(400, f"this is no GraphQL request: {error}") from None
-    if not ask.query.strip():
-        raise Refused(400, "this is no GraphQL request: the query is empty")
-    return ask
-
-
-def _is_hash_alone(fields: Any) -> bool:
-    """Whether a query is meant by its hash, without its text: an automatic persisted query."""
-    match fields:
-        case {"query": str(text)} if text:
-            return False
-        case {"extensions": {"persistedQuery": _}}:
-            return True
-        case _:
-            return False
-
-
-def _present(result: ExecutionResult, request_id: str) -> dict[str, Any]:
-    """The answer's body; without `data` where nothing was executed, which is what an error without a path means."""
-    errors = [present_error(error, request_id) for error in result.errors or ()]
-    executed = result.data is not None or any("path" in error for error in errors)
-    return ({"data": result.data} if executed else {}) | ({"errors": errors} if errors else {})
 
 
 def _is_unavailable(result: ExecutionResult) -> bool:

@@ -83,7 +83,7 @@ KEPT: dict[str, Kept] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # freezing these costs more than making them
 class Accepted:
     """Accepted points of a series, `limit` at most, `down` from the newest."""
 
@@ -106,7 +106,7 @@ class Accepted:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Discarded:
     """Discards, `limit` at most, `down` from the newest."""
 
@@ -133,7 +133,7 @@ class Discarded:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Located:
     """Minutes of a user, `limit` at most."""
 
@@ -164,7 +164,7 @@ class Asked(Protocol[Item]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Listing(Generic[Item, T]):
     """A plain list, with one asked for beyond the limit, to tell that there are more.
 
@@ -180,6 +180,11 @@ class Listing(Generic[Item, T]):
     def most(self) -> int:
         return self.asked.limit - 1
 
+    @property
+    def is_backward(self) -> bool:
+        """Never: a list's rows come in its own order."""
+        return False
+
     async def read(self) -> list[T]:
         found = [item async for page in self.asked.pages() for item in page]
         self.check(len(found))
@@ -194,7 +199,7 @@ class Listing(Generic[Item, T]):
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page(Generic[T]):
     """One page of a connection, with one asked for beyond it, to tell whether there is a page there."""
 

@@ -63,7 +63,7 @@ class Outcome:
         self.ends = (last, end or first) if self.backward else (start or first, last)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source(Generic[Rows]):
     """Where rows come from, what each list makes of them, and their cursors, where those are wanted.
 

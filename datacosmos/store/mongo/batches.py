@@ -24,7 +24,8 @@ from datacosmos.store.mongo.connection import Document
 
 END, STRING = 0x00, 0x02
 KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
-SIZE = struct.Struct("<i")
+SIZE, NUMBER = struct.Struct("<i"), struct.Struct("<q")
+CURSOR, ID = b"\x03cursor\0", b"\x12id\0"
 AWARE = CodecOptions[Document](tz_aware=True)
 NAIVE = CodecOptions[Document](tz_aware=False)
 MILLISECONDS = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
@@ -43,14 +44,20 @@ class Layout(NamedTuple):
 class Batch:
     """Some documents as MongoDB sent them: a BSON array of `size` bytes. `cursor` has the next ones, unless it is 0."""
 
-    def __init__(self, reply: RawBSONDocument) -> None:
-        raw = memoryview(reply["cursor"].raw)
+    def __init__(self, reply: bytes | memoryview) -> None:
+        raw = memoryview(reply)
+        raw = raw[12:] if raw[4:12] == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
         begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch, which comes first
         (size,) = SIZE.unpack_from(raw, begin)
-        rest = bytes(raw[begin + size :])
-        self._array = raw[begin : begin + size]
+        end = begin + size
+        self._array = raw[begin:end]
         self.size = size
-        self.cursor: int = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
+        self.cursor: int
+        if raw[end : end + 4] == ID:
+            (self.cursor,) = NUMBER.unpack_from(raw, end + 4)
+        else:
+            rest = bytes(raw[end : SIZE.unpack_from(raw)[0]])
+            self.cursor = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
 
     async def columns(self) -> Columns:
         """Raises NoColumns where a point has no time or no float."""

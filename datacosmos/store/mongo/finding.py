@@ -1,22 +1,21 @@
 """A `find` whose replies stay bytes, and which ends in MongoDB too when nobody waits for it any more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
-from pymongo.errors import AutoReconnect, NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
+from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeoutError
 
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, client_of, for_reads, store_errors
 from datacosmos.store.mongo.turns import Freely, Turns
+from datacosmos.store.mongo.wire import kill
 
 T = TypeVar("T")
-Reply = asyncio.Future[RawBSONDocument]
 GROWTH = 8  # how many times as long as the one before it a batch may be
-PATIENCE = 0.05  # seconds that an operation may go on after it was asked to end, before it is asked again
 
 
 class Finder:
@@ -29,45 +28,28 @@ class Finder:
         self._idle: list[_Session] = []
 
     async def batches(self, command: Document, *, freely: bool = False) -> AsyncGenerator[Batch]:
-        """Each batch of what a `find` or an `aggregate` finds, each asked for once it is the list's turn.
+        """Each batch of what a `find` or an `aggregate` finds, as `begin` has it."""
+        reading = self.begin(command, freely=freely)
+        try:
+            batch = await reading.first()
+            while batch is not None:
+                yield batch
+                del batch  # the next may be long in coming
+                batch = await reading.next()
+        finally:
+            await reading.end()
+
+    def begin(self, command: Document, *, freely: bool = False) -> "Reading":
+        """What a `find` or an `aggregate` finds, each batch asked for once it is the list's turn.
 
         The command says how long the first is; each other is as long as its documents' size allows, by the one before.
         A caller at its client's speed reads `freely`, without turns, and bounds itself. A bare command makes no object
-        for each document; but where a connection breaks, the driver retries its cursors only. Left early, the operation
-        and its cursor end in MongoDB. Raises StoreUnavailable while MongoDB is unavailable, and Overloaded.
+        for each document; but where a connection breaks, the driver retries its cursors only. It is the caller's to
+        end: left early, the operation and its cursor end in MongoDB. Reading raises StoreUnavailable while MongoDB is
+        unavailable, and Overloaded.
         """
         turns = Freely() if freely else Turns(self._client.lists, self._client.long_lists)
-        size: int = command.get("cursor", command)["batchSize"]
-        try:
-            await turns.begin()
-            async with self._session() as session:
-                batch = await _first(session, command)
-                while batch.cursor:
-                    size = min(GROWTH * size, max(1, size * self._batch_bytes // batch.size))
-                    more = {"getMore": batch.cursor, "collection": self._collection, "batchSize": size}
-                    if goes_on := turns.may_go_on():
-                        session.send(more)
-                    yield batch
-                    if not goes_on:
-                        del batch
-                        await turns.next()
-                        session.send(more)
-                    batch = await session.answer()
-                yield batch
-        finally:
-            turns.end()
-
-    @asynccontextmanager
-    async def _session(self) -> AsyncGenerator["_Session"]:
-        session = self._idle.pop() if self._idle else _Session(self._database)
-        try:
-            with store_errors():
-                yield session
-        finally:
-            if session.is_clear:
-                self._idle.append(session)
-            else:
-                await session.end()
+        return Reading(self._idle, self._database, turns, command, self._collection, self._batch_bytes)
 
     async def pages(
         self, command: Document, make: Callable[[Document], T], *, freely: bool = False
@@ -88,6 +70,67 @@ class Finder:
             return sum([count async for page in pages for count in page])  # none where there is none
 
 
+class Reading:
+    """One list: its batches one after the other, each held a turn for until the next is asked for."""
+
+    def __init__(
+        self,
+        idle: list["_Session"],
+        database: Database,
+        turns: Turns | Freely,
+        command: Document,
+        collection: str,
+        batch_bytes: int,
+    ) -> None:
+        self._idle, self._database, self._turns = idle, database, turns
+        self._command, self._collection, self._batch_bytes = command, collection, batch_bytes
+        self._size: int = command.get("cursor", command)["batchSize"]
+        self._session: _Session | None = None
+        self._more: Document | None = None
+
+    async def first(self) -> Batch:
+        """Tried a second time where a connection broke, as the driver itself does for a cursor."""
+        await self._turns.begin()
+        session = self._session = self._idle.pop() if self._idle else _Session(self._database)
+        with store_errors():
+            try:
+                batch = await session.ask(self._command)
+            except (ServerSelectionTimeoutError, NetworkTimeout):  # it has waited for long
+                raise
+            except AutoReconnect:
+                batch = await session.ask(self._command, anew=True)
+        return self._note(batch, session)
+
+    async def next(self) -> Batch | None:
+        """None where there is none."""
+        if self._more is None or self._session is None:
+            return None
+        with store_errors():
+            if not self._session.is_asked:
+                await self._turns.next()
+                self._session.send(self._more)
+            return self._note(await self._session.answer(), self._session)
+
+    def _note(self, batch: Batch, session: "_Session") -> Batch:
+        self._more = None
+        if batch.cursor:
+            self._size = min(GROWTH * self._size, max(1, self._size * self._batch_bytes // batch.size))
+            self._more = {"getMore": batch.cursor, "collection": self._collection, "batchSize": self._size}
+            if self._turns.may_go_on():
+                session.send(self._more)
+        return batch
+
+    async def end(self) -> None:
+        try:
+            if self._session is not None:
+                if self._session.is_clear:
+                    self._idle.append(self._session)
+                else:
+                    await self._session.end()
+        finally:
+            self._turns.end()
+
+
 class _Session:
     """One command after the other, in a session of their own, by which MongoDB knows what to end.
 
@@ -98,74 +141,71 @@ class _Session:
         self._database = for_reads(database)
         self._client = client_of(database)
         self._client_session = self._client.reads.start_session(causal_consistency=False)
-        self._running: Reply | None = None
-        self._is_sent = self._has_cursor = False
+        self._id: Mapping[str, Any] | None = None
+        self._running: asyncio.Task[Batch] | None = None
+        self._has_cursor = self._is_broken = False
 
     @property
     def is_clear(self) -> bool:
         """Whether nothing runs or stands open."""
-        return self._running is None and not self._has_cursor
+        return self._running is None and not self._has_cursor and not self._is_broken
 
-    def send(self, command: Document, *, anew: bool = False) -> None:
+    @property
+    def is_asked(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._running is not None
+
+    async def ask(self, command: Document, *, anew: bool = False) -> Batch:
         """Once there is a connection for it; `anew`, after one broke, as PyMongo does, which then looks around."""
-        self._is_sent = False
-        self._running = asyncio.ensure_future(self._run(command, anew))
-
-    async def _run(self, command: Document, anew: bool) -> RawBSONDocument:
         async with self._client.read_turns:
-            self._is_sent = True
-            if self._client.wire is not None and not anew:
-                return await self._client.wire.ask(self._database.name, command, self._client_session)
-            return await self._database.command(
-                command, session=self._client_session, codec_options=DEFAULT_RAW_BSON_OPTIONS
-            )
+            try:
+                batch = Batch(await self._exchange(command, anew))
+            except asyncio.CancelledError:
+                self._has_cursor, self._is_broken = False, True  # it was ended
+                raise
+        self._has_cursor = batch.cursor != 0
+        return batch
+
+    async def _exchange(self, command: Document, anew: bool) -> bytes | memoryview:
+        wire = self._client.wire
+        if wire is None or anew:
+            return await self._ask_slowly(command)
+        if self._id is None:
+            self._id = await wire.id_of(self._client_session)
+        return await wire.ask(self._database.name, command, self._id)
+
+    async def _ask_slowly(self, command: Document) -> bytes:
+        asking = self._database.command(command, session=self._client_session, codec_options=DEFAULT_RAW_BSON_OPTIONS)
+        running = asyncio.ensure_future(asking)
+        try:
+            return (await asyncio.shield(running)).raw
+        except asyncio.CancelledError:
+            running.add_done_callback(lambda reply: reply.cancelled() or reply.exception())
+            await kill(self._client.reads, self._client_session.session_id, running.done)
+            raise
+
+    def send(self, command: Document) -> None:
+        self._running = asyncio.create_task(self.ask(command))
 
     async def answer(self) -> Batch:
+        """Of what was sent."""
         assert self._running is not None  # noqa: S101 - something was sent
-        batch = Batch(await asyncio.shield(self._running))
-        self._has_cursor = batch.cursor != 0
+        running = self._running
+        batch = await running
         self._running = None  # whoever waits for its turn, or is idle, need not keep a reply
         return batch
 
     async def end(self) -> None:
         """Let go of the session, and end what still runs or stands open in it."""
         running = self._running
-        if running is not None and not self._is_sent:
-            running.cancel()
-            running = None
-        if running is not None:  # it may fail, and nobody waits for it any more
-            running.add_done_callback(lambda reply: reply.cancelled() or reply.exception())
         try:
-            if self._has_cursor or (running is not None and _is_open(running)):
-                await self._kill(running)
+            if running is not None and not running.done():
+                running.cancel()
+                await asyncio.wait({running})
+            if running is not None and not running.cancelled():
+                running.exception()  # nobody waits for it any more
+            if self._has_cursor:
+                await kill(self._client.reads, self._client_session.session_id, lambda: True)
         finally:
             if running is None or running.done():  # else its session must serve no other command
                 await self._client_session.end_session()
-
-    async def _kill(self, running: Reply | None) -> None:
-        """Again and again until it is back: MongoDB may not even have read what is to end."""
-        command = {"killSessions": [self._client_session.session_id]}
-        with suppress(PyMongoError):  # MongoDB is unavailable, and ends by itself what lost its client
-            await self._client.reads.admin.command(command)
-            while running is not None and not running.done():
-                await asyncio.wait({running}, timeout=PATIENCE)
-                await self._client.reads.admin.command(command)
-
-
-async def _first(session: _Session, command: Document) -> Batch:
-    """Tried a second time where a connection broke, as the driver itself does for a cursor."""
-    session.send(command)
-    try:
-        return await session.answer()
-    except (ServerSelectionTimeoutError, NetworkTimeout):  # it has waited for long
-        raise
-    except AutoReconnect:
-        session.send(command, anew=True)
-        return await session.answer()
-
-
-def _is_open(running: Reply) -> bool:
-    """Whether it goes on, or left a cursor."""
-    if not running.done():
-        return True
-    return not running.cancelled() and running.exception() is None and Batch(running.result()).cursor != 0

@@ -27,7 +27,8 @@ class Window:
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
-            if (time := getattr(self, name)) is not None:
+            time: datetime | None = getattr(self, name)
+            if time is not None and time.microsecond % 1000:
                 object.__setattr__(self, name, as_kept(time))
 
 

@@ -261,14 +261,20 @@ class Points:
             finder, batch = self._documents, DOCUMENTS
         where = ranges(where, "time", window, after, down=down)
         command = find(where, "time", limit, batch, projection, down=down) | chosen.limits
-        with choosing():
-            async with aclosing(finder.batches(command)) as batches:
-                async for found in batches:
+        reading = finder.begin(command)
+        try:
+            with choosing():
+                found = await reading.first()
+                while found is not None:
                     if finder is self._columns:
                         yield finite(next(found.records())) if found.is_short else finite(await found.columns())
                     else:
                         for records in found.records():
                             yield records
+                    del found  # the next may be long in coming
+                    found = await reading.next()
+        finally:
+            await reading.end()
 
     async def find_discarded(
         self,

@@ -4,10 +4,9 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from copy import copy
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     ArgumentNode,
@@ -24,14 +23,12 @@ from graphql import (
     ValueNode,
     VariableNode,
     Visitor,
-    coerce_input_value,
     get_variable_values,
     is_leaf_type,
     is_non_null_type,
     visit,
 )
 from graphql.execution.collect_fields import collect_fields
-from graphql.execution.executor import CollectedErrors
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.type import get_nullable_type
@@ -51,9 +48,9 @@ class Operation:
         self._bare = replace(operation, variable_definitions=())
         others = [node for node in document.definitions if node is not operation]
         self._document = DocumentNode(definitions=(self._bare, *others))
-        signatures = [get_variable_signature(schema, node) for node in self._nodes]
-        plain = [each for each in signatures if isinstance(each, GraphQLVariableSignature) and _is_plain(each)]
-        self._variables = plain if len(plain) == len(signatures) else None
+        leaves = [_variable(get_variable_signature(schema, node)) for node in self._nodes]
+        known = [each for each in leaves if each is not None]
+        self._variables = known if len(known) == len(leaves) else None
         self._inner = _inner_variables(schema, document)
         self._plans: OrderedDict[tuple[Any, ...], tuple[PlanExecutor, Plan]] = OrderedDict()
 
@@ -63,11 +60,7 @@ class Operation:
         found = values and self._plan(values)
         if values is None or found is None:
             return None
-        # What was collected is kept by the one that all are copies of; only what a request changes is its own.
-        executor = copy(found[0])
-        executor.context_value = context
-        executor.variable_values = values
-        executor.collected_errors = CollectedErrors()
+        executor = found[0].copy(context, values)
         data: dict[str, Any] | None = None
         try:
             data = await found[1].execute(executor)
@@ -102,20 +95,39 @@ class Operation:
             found = get_variable_values(self._schema, self._nodes, inputs)
             return found if isinstance(found, VariableValues) else None
         values = VariableValues({}, {})
-        for signature in self._variables:
-            value = inputs.get(signature.name, Undefined)
-            values.sources[signature.name] = VariableValueSource(signature, value)
-            if value is Undefined and not is_non_null_type(signature.type):
+        for name, signature, coerce, is_needed in self._variables:
+            value = inputs.get(name, Undefined)
+            values.sources[name] = VariableValueSource(signature, value)
+            if value is Undefined or value is None:
+                if is_needed:
+                    return None
+                if value is None:
+                    values.coerced[name] = None
                 continue
-            coerced = coerce_input_value(value, signature.type)
-            if coerced is Undefined:
+            try:
+                values.coerced[name] = coerce(value)
+            except Exception:  # noqa: BLE001 - whatever it is, Strawberry will come upon it again, and tell
                 return None
-            values.coerced[signature.name] = coerced
         return values
 
 
-def _is_plain(variable: GraphQLVariableSignature) -> bool:
-    return variable.default is None and is_leaf_type(get_nullable_type(variable.type))
+class Variable(NamedTuple):
+    """A variable of a leaf type, without a default, and how its value is read."""
+
+    name: str
+    signature: GraphQLVariableSignature
+    coerce: Callable[[Any], Any]
+    is_needed: bool
+
+
+def _variable(signature: GraphQLVariableSignature | GraphQLError) -> Variable | None:
+    """None where it is of another kind."""
+    if isinstance(signature, GraphQLError) or signature.default is not None:
+        return None
+    leaf = get_nullable_type(signature.type)
+    if not is_leaf_type(leaf):
+        return None
+    return Variable(signature.name, signature, leaf.coerce_input_value, is_non_null_type(signature.type))
 
 
 class _Inner(Visitor):

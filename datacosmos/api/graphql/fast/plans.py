@@ -8,12 +8,12 @@ anything is read, and all of it is then executed as Strawberry does. A failure i
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 from graphql import (
     GraphQLError,
@@ -27,10 +27,12 @@ from graphql import (
 )
 from graphql.execution.collect_fields import GroupedFieldSet
 from graphql.execution.executor import CollectedErrors
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from datacosmos.api.graphql.context import Context
+from datacosmos.api.graphql.fast.calls import Call, Unusual, call_of
 from datacosmos.api.graphql.fast.rows import (
     Leaf,
     NotCovered,
@@ -53,40 +55,51 @@ CURSORS = frozenset({"startCursor", "endCursor"})
 PLAIN = ""  # the name of a list that is no page's edges
 
 
-class Unusual(Exception):
-    """A query that is executed as Strawberry does."""
-
-
-class ListPlan(NamedTuple):
+class ListPlan:
     """A plain list."""
 
-    rows: Selection
+    def __init__(self, rows: Selection) -> None:
+        self._lists = Lists({PLAIN: rows}, None)
 
     async def read(self, listing: Any, context: Context) -> Encoded:
-        outcome = await _read(listing, {PLAIN: self.rows}, None, context)
+        outcome = await self._lists.read(listing, context)
         listing.check(outcome.found)
         return outcome.lists[PLAIN]
 
 
-class PagePlan(NamedTuple):
+class PagePlan:
     """A connection, key by key: its edges, each selected on its own, or its PageInfo; and the cursor of its ends.
 
     `totals` are the keys of how many there are in all.
     """
 
-    parts: Mapping[str, "Selection | Info"]
-    ends: Leaf | None
-    totals: tuple[str, ...] = ()
+    def __init__(self, parts: Mapping[str, "Selection | Info"], ends: Leaf | None, totals: Sequence[str]) -> None:
+        self._parts, self._totals = parts, totals
+        self._lists = Lists({key: part for key, part in parts.items() if isinstance(part, Selection)}, ends)
 
     async def read(self, page: Any, context: Context) -> dict[str, Any]:
-        total = await _total(page) if self.totals else 0
-        edges = {key: part for key, part in self.parts.items() if isinstance(part, Selection)}
-        outcome = await _read(page, edges, self.ends, context)
+        total = await _total(page) if self._totals else 0
+        outcome = await self._lists.read(page, context)
         info = page.info(outcome.found, outcome.ends)
         read = {
-            key: outcome.lists[key] if isinstance(part, Selection) else part(info) for key, part in self.parts.items()
+            key: outcome.lists[key] if isinstance(part, Selection) else part(info) for key, part in self._parts.items()
         }
-        return read | dict.fromkeys(self.totals, total)
+        return read | dict.fromkeys(self._totals, total)
+
+
+class Lists:
+    """What one reading is encoded to: lists by name, and the cursors of its ends where those are wanted."""
+
+    def __init__(self, lists: Mapping[str, Selection], ends: Leaf | None) -> None:
+        self._lists, self._cursor = lists, ends and partial(first_cursor, ends)
+        self._fields = frozenset[str]().union(*(rows.names for rows in lists.values()), ends.names if ends else ())
+        self._are_covered = self._fields <= COVERED
+
+    async def read(self, asked: Listing[Any, Any] | Page[Any], context: Context) -> Outcome:
+        turns = context.turns.columns if self._are_covered else context.turns.documents
+        encoders = {key: partial(rows.encode, asked.constants) for key, rows in self._lists.items()}
+        source = Source(asked.asked.rows(self._fields), turns, encoders, self._cursor)
+        return await source.read(asked.most, context.spool, backward=asked.is_backward)
 
 
 async def _total(page: Page[Any]) -> int:
@@ -120,7 +133,7 @@ def _page_plan(executor: Executor, connection: GraphQLObjectType, selected: Sele
                 totals.append(key)
             case _:
                 raise NotCovered
-    return PagePlan(parts, ends, tuple(totals))
+    return PagePlan(parts, ends, totals)
 
 
 def _page_info(executor: Executor, connection: GraphQLObjectType, selected: Selected) -> tuple[Info, bool]:
@@ -143,17 +156,6 @@ def _python_name(field: GraphQLField) -> str:
     return field.extensions["strawberry-definition"].python_name
 
 
-async def _read(
-    asked: Listing[Any, Any] | Page[Any], lists: Mapping[str, Selection], ends: Leaf | None, context: Context
-) -> Outcome:
-    fields = frozenset[str]().union(*(rows.names for rows in lists.values()), ends.names if ends else ())
-    turns = context.turns.columns if fields <= COVERED else context.turns.documents
-    encoders = {key: partial(rows.encode, asked.constants) for key, rows in lists.items()}
-    source = Source(asked.asked.rows(fields), turns, encoders, ends and partial(first_cursor, ends))
-    backward = isinstance(asked, Page) and asked.is_backward
-    return await source.read(asked.most, context.spool, backward=backward)
-
-
 @dataclass(frozen=True, slots=True)
 class RootField:
     """A list or a page by its key, with the resolver and the arguments that the schema and the query have for it."""
@@ -163,12 +165,15 @@ class RootField:
     field: GraphQLField
     info: Any
     plan: ListPlan | PagePlan
+    call: Call | None
 
     async def describe(self, executor: Executor) -> Any:
         """Raises what the resolver raises."""
-        node, values = self.details[0].node, executor.variable_values
-        arguments = get_argument_values(self.field, node, values)
+        values = executor.variable_values
         info = self.info._replace(context=executor.context_value, variable_values=values.coerced)
+        if self.call is not None:
+            return await self.call(info, values.coerced)
+        arguments = get_argument_values(self.field, self.details[0].node, values)
         assert self.field.resolve is not None  # noqa: S101 - Strawberry's fields have one
         return await self.field.resolve(None, info, **arguments)
 
@@ -234,15 +239,23 @@ def _plan(executor: Executor, root: GraphQLObjectType, key: str, details: Select
             plan = ListPlan(select(executor, type_, details))
         else:
             return None
+        call = call_of(field, details[0].node)
     except (NotCovered, GraphQLError):
         return None
     path = Path(None, key, root.name)
     info: Any = executor.build_resolve_info(field, [each.node for each in details], root, path)
-    return RootField(key, details, field, info._replace(root_value=UNREAD), plan)
+    return RootField(key, details, field, info._replace(root_value=UNREAD), plan, call)
 
 
 class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
     """Strawberry's, but that it executes the root fields of a query by a plan."""
+
+    def copy(self, context: Any, values: VariableValues) -> Self:
+        """For one request: what was collected is kept by the one that all are copies of."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made.context_value, made.variable_values, made.collected_errors = context, values, CollectedErrors()
+        return made
 
     def execute_root_grouped_field_set(
         self,

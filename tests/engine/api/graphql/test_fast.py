@@ -11,21 +11,22 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
-from datacosmos.api.graphql.http import Endpoint, graphql_routes
+from datacosmos.api.graphql.http import PATH, Endpoint, graphql_routes
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.lists import spool, turns
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.minutes import Location
 from datacosmos.domain.points import Point, Reason
 from datacosmos.http.middleware import Requests
+from datacosmos.http.shortcut import Shortcut
 from datacosmos.settings import Settings
 from datacosmos.store.minutes.minutes import Minutes
-from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Finder, Reading
 from datacosmos.store.mongo.ranges import Position
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
@@ -52,12 +53,14 @@ class Both(NamedTuple):
         return answers[0]
 
 
-def app(settings: Settings, stores: Stores, *, fast: bool) -> FastAPI:
+def app(settings: Settings, stores: Stores, *, fast: bool) -> ASGIApp:
+    """The fast one as it is served, by the shortcut that leads past the routes."""
     app = FastAPI()
     access = AccessControl([OURS], frozenset(SERIES), open_ingest=True)
-    app.include_router(graphql_routes(Endpoint(settings, stores, access, NO_QUEUE, NO_CALCULATION, fast=fast)))
+    endpoint = Endpoint(settings, stores, access, NO_QUEUE, NO_CALCULATION, fast=fast)
+    app.include_router(graphql_routes(endpoint))
     app.add_middleware(Requests, writing=())
-    return app
+    return Shortcut(app, PATH, endpoint.post, {}, endpoint.quick) if fast else app
 
 
 @pytest.fixture
@@ -376,13 +379,13 @@ async def test_mongodb_is_asked_for_no_more_than_is_selected(
     both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str, fields: set[str]
 ) -> None:
     commands: list[Document] = []
-    batches = Finder.batches
+    begin = Finder.begin
 
-    def watched(finder: Finder, command: Document, **more: Any) -> AsyncGenerator[Batch]:
+    def watched(finder: Finder, command: Document, **more: Any) -> Reading:
         commands.append(command)
-        return batches(finder, command, **more)
+        return begin(finder, command, **more)
 
-    monkeypatch.setattr(Finder, "batches", watched)
+    monkeypatch.setattr(Finder, "begin", watched)
     await ask(both.fast, query, ADMIN)
     [command] = commands
     assert {name for name, wanted in command["projection"].items() if wanted} == fields
@@ -412,9 +415,8 @@ async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, sto
 
 async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:
     class Broken(Finder):
-        async def batches(self, command: Document, *, freely: bool = False) -> AsyncGenerator[Batch]:  # noqa: ARG002
+        def begin(self, command: Document, *, freely: bool = False) -> Reading:  # noqa: ARG002
             raise RuntimeError(f"the password is hunter2: {command}")
-            yield
 
     class Failing(Points):
         """A store with a bug."""

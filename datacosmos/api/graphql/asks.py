@@ -1,0 +1,98 @@
+"""What a client asks for, read from its request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.requests import Request
+
+from datacosmos.errors import Unavailable
+from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding
+from datacosmos.http.problems import RETRY_AFTER
+
+
+class Ask(msgspec.Struct, rename="camel"):
+    """What a client sends; unknown fields are ignored, as the specification wants."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: dict[str, Any] | None = None
+
+
+@dataclass
+class Refused(Exception):
+    """A request that holds no GraphQL to execute."""
+
+    status: int
+    message: str
+    code: str = "BAD_REQUEST"
+    headers: Mapping[str, str] | None = None
+
+
+# In the words by which clients know to send the text, and with the status at which all of them look for words.
+NO_HASHES = Refused(200, "PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED", {"Cache-Control": "no-store"})
+
+
+def refusal_of(error: Exception) -> Refused:
+    """Of a body that can't be read. Raises what it is not for."""
+    match error:
+        case BodyTooLarge():
+            return Refused(413, str(error), "REQUEST_TOO_LARGE")
+        case UnknownEncoding():
+            return Refused(415, str(error), headers={"Accept-Encoding": "gzip"})
+        case BrokenBody():
+            return Refused(400, str(error))
+        case BodyTooSlow():
+            return Refused(408, str(error), "REQUEST_TOO_SLOW")
+        case Unavailable():
+            return Refused(503, f"{error}; try again later", "UNAVAILABLE", RETRY_AFTER)
+        case _:
+            raise error
+
+
+def read_url(request: Request) -> Ask:
+    fields: dict[str, Any] = {name: text for name, text in request.query_params.items() if text}
+    for name in ("variables", "extensions"):
+        if name in fields:
+            fields[name] = _decode_json(fields[name].encode())
+    return _convert(fields)
+
+
+def decode(body: bytes) -> Ask:
+    ask = _decode_json(body)
+    if isinstance(ask, list):
+        raise Refused(400, "batches are not taken: send one query a request", "BATCH_REFUSED")
+    return _convert(ask)
+
+
+def _decode_json(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, f"this is no JSON: {error}") from None
+
+
+def _convert(fields: Any) -> Ask:
+    if _is_hash_alone(fields):
+        raise NO_HASHES
+    try:
+        ask = msgspec.convert(fields, Ask)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"this is no GraphQL request: {error}") from None
+    if not ask.query.strip():
+        raise Refused(400, "this is no GraphQL request: the query is empty")
+    return ask
+
+
+def _is_hash_alone(fields: Any) -> bool:
+    """Whether a query is meant by its hash, without its text: an automatic persisted query."""
+    match fields:
+        case {"query": str(text)} if text:
+            return False
+        case {"extensions": {"persistedQuery": _}}:
+            return True
+        case _:
+            return False

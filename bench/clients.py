@@ -62,9 +62,10 @@ class Connection(asyncio.Protocol):
             raise RuntimeError(f"status {status} and {self._length} bytes, where {least} were to come")
 
 
-def post(url: str, body: bytes) -> bytes:
-    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    return head % (urlsplit(url).path.encode() or b"/", len(body)) + body
+def post(url: str, body: bytes, token: str = "") -> bytes:
+    head = f"POST {urlsplit(url).path or '/'} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def get(target: str) -> bytes:

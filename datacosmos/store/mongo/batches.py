@@ -46,14 +46,14 @@ class Batch:
 
     def __init__(self, reply: bytes | memoryview) -> None:
         raw = memoryview(reply)
-        raw = raw[12:] if raw[4:12] == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
+        raw = raw[12:] if bytes(raw[4:12]) == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
         begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch, which comes first
         (size,) = SIZE.unpack_from(raw, begin)
         end = begin + size
         self._array = raw[begin:end]
         self.size = size
         self.cursor: int
-        if raw[end : end + 4] == ID:
+        if bytes(raw[end : end + 4]) == ID:
             (self.cursor,) = NUMBER.unpack_from(raw, end + 4)
         else:
             rest = bytes(raw[end : SIZE.unpack_from(raw)[0]])

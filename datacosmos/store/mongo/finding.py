@@ -178,7 +178,7 @@ class _Session:
         asking = self._database.command(command, session=self._client_session, codec_options=DEFAULT_RAW_BSON_OPTIONS)
         running = asyncio.ensure_future(asking)
         try:
-            return (await asyncio.shield(running)).raw
+            return bytes((await asyncio.shield(running)).raw)
         except asyncio.CancelledError:
             running.add_done_callback(lambda reply: reply.cancelled() or reply.exception())
             await kill(self._client.reads, self._client_session.session_id, running.done)

@@ -14,6 +14,7 @@ from typing import Any
 
 import bson
 import structlog
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.pool import AsyncConnection, Pool
@@ -77,8 +78,8 @@ class Wire:
         self._idle.append(connection)
         if self._is_closed:
             await self._drop_idle()
-        if reply[4 : 4 + len(CURSOR)] != CURSOR:
-            await self._check(bson.decode(reply))
+        if bytes(reply[4 : 4 + len(CURSOR)]) != CURSOR:
+            await self._check(RawBSONDocument(bytes(reply)))
         return reply
 
     async def close(self) -> None:
@@ -120,15 +121,15 @@ class Wire:
         reply, _ = await protocol.read(number, LONGEST)
         return memoryview(reply)[BEFORE_DOCUMENT:]
 
-    async def _check(self, reply: dict[str, Any]) -> None:
+    async def _check(self, reply: Mapping[str, Any]) -> None:
         """Raises what a reply refuses the command for."""
         if reply["ok"] == 1:
             return
         code, message = reply.get("code"), reply.get("errmsg", "")
         if code in NOT_PRIMARY:
             await self._drop_idle()
-            raise NotPrimaryError(message, reply)
-        raise OperationFailure(message, code, reply)
+            raise NotPrimaryError(message, dict(reply))
+        raise OperationFailure(message, code, dict(reply))
 
 
 async def kill(client: AsyncMongoClient[Any], session_id: Mapping[str, Any], is_over: Callable[[], bool]) -> None:

@@ -1,6 +1,7 @@
 """A root field's resolver and its permissions, called with what is the same at each request worked out before."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace

@@ -4,6 +4,7 @@ import { fromISO } from "./ranges.js";
 
 /** @typedef {import("./discards.js").DiscardBucket} DiscardBucket */
 
+const MOST_BARS = 90;
 const ORDER = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
 
 /**
@@ -14,6 +15,7 @@ const ORDER = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
  * @param {string} chosen the one reason that is drawn, or ""
  */
 export function drawBars(canvas, buckets, range, inner, chosen) {
+  const bars = gathered(buckets);
   const ratio = devicePixelRatio;
   const { clientWidth: width, clientHeight: height } = canvas;
   canvas.width = width * ratio;
@@ -22,10 +24,7 @@ export function drawBars(canvas, buckets, range, inner, chosen) {
   const style = getComputedStyle(canvas);
   context.scale(ratio, ratio);
   const reasons = ORDER.filter((reason) => !chosen || reason === chosen);
-  const most = Math.max(
-    1,
-    ...buckets.map((bucket) => reasons.reduce((sum, reason) => sum + countOf(bucket, reason), 0)),
-  );
+  const most = Math.max(1, ...bars.map((bucket) => reasons.reduce((sum, reason) => sum + countOf(bucket, reason), 0)));
   const scale = (height - 18) / most;
   /** @param {number} time */
   const x = (time) => inner.left + ((time - range.from) / (range.to - range.from)) * inner.width;
@@ -33,7 +32,7 @@ export function drawBars(canvas, buckets, range, inner, chosen) {
   context.beginPath();
   context.rect(inner.left, 0, inner.width, height);
   context.clip();
-  for (const bucket of buckets) {
+  for (const bucket of bars) {
     const [left, right] = [x(fromISO(bucket.start)), x(fromISO(bucket.end))];
     let top = height - 4;
     for (const reason of reasons) {
@@ -43,6 +42,23 @@ export function drawBars(canvas, buckets, range, inner, chosen) {
       top -= tall;
     }
   }
+}
+
+/** Several buckets a bar, so that bars are wide enough. @param {DiscardBucket[]} buckets @returns {DiscardBucket[]} */
+function gathered(buckets) {
+  const size = Math.ceil(buckets.length / MOST_BARS) || 1;
+  const starts = buckets.filter((_, place) => place % size === 0);
+  return starts.map(({ start }, place) => {
+    const parts = buckets.slice(place * size, (place + 1) * size);
+    const counts = parts.flatMap(({ byReason }) => byReason);
+    const byReason = ORDER.map((reason) => ({ reason, count: sumOf(counts, reason) }));
+    return { start, end: parts.at(-1)?.end ?? start, count: 0, byReason };
+  });
+}
+
+/** @param {DiscardBucket["byReason"]} counts @param {string} wanted */
+function sumOf(counts, wanted) {
+  return counts.reduce((sum, { reason, count }) => (reason === wanted ? sum + count : sum), 0);
 }
 
 /** @param {DiscardBucket} bucket @param {string} wanted */

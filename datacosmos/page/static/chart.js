@@ -4,7 +4,7 @@ import { adviseOn, noPoints } from "./advice.js";
 import { AskError, now, playground } from "./api.js";
 import { tableOf } from "./behind.js";
 import { find, h, replace } from "./elements.js";
-import { formatCount, formatTime } from "./formats.js";
+import { formatCount, formatRange, formatTime } from "./formats.js";
 import { listenToKeys } from "./gestures.js";
 import { Live } from "./live.js";
 import { curveQuery, extent, forecast, isStored, load } from "./load.js";
@@ -222,7 +222,7 @@ export class Chart extends HTMLElement {
     if (!this.#changed && !moves) return;
     this.range =
       shown.view.range === "all"
-        ? { ...this.range, to: Math.max(this.range.to, now()) }
+        ? { ...this.range, to: Math.max(this.range.to, this.#live.isFollowing ? now() : 0) }
         : within(now() - preset.length, now());
     for (const { curve } of this.loaded.values())
       curve.forget(this.range.from - (this.range.to - this.range.from) / 10);
@@ -282,10 +282,9 @@ export class Chart extends HTMLElement {
     find(this, ".playground").setAttribute("href", playground(query, variables));
     const counts = this.entries.map(({ loaded }) => loaded).filter((loaded) => loaded !== null);
     const count = counts.reduce((sum, loaded) => sum + loaded.count, 0);
-    const how = counts.every(({ exact }) => exact)
-      ? "all drawn"
-      : "drawn at the width of the chart: first, last, least and greatest of each pixel";
-    find(this, ".note").textContent = counts.length ? `${formatCount(count)} points, ${how}` : "";
+    const how = counts.every(({ exact }) => exact) ? "all drawn" : "each pixel's extremes drawn";
+    const span = formatRange(this.range, shown.view.zone);
+    find(this, ".note").textContent = counts.length ? `${span}: ${formatCount(count)} points, ${how}` : "";
     this.#tellEmpty();
     this.#drawTable();
   }

@@ -6,7 +6,7 @@ import { drawBars } from "./bars.js";
 import { DiscardPane } from "./discard_pane.js";
 import { find, h, replace } from "./elements.js";
 import { exportDiscards } from "./export.js";
-import { formatCount, formatTime, visible } from "./formats.js";
+import { formatCount, formatShortTime, visible } from "./formats.js";
 import { DISCARD_BUCKETS, DISCARDS } from "./queries.js";
 import { fromISO, intervalOf, toISO } from "./ranges.js";
 import { token } from "./token.js";
@@ -16,7 +16,7 @@ import { shown } from "./view.js";
 /** @typedef {{ id: string, receivedAt: string, source: string, series: string | null, time: string | null, value: number | null, reason: string, reasons: string[], faults: string[], rawPreview: string }} Discard */
 
 export const REASONS = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
-const BARS = 90;
+const BUCKETS = 400; // as many as marks above the chart can be told apart
 const EVERY = 10_000;
 const MOST_MARKS = 400;
 
@@ -112,7 +112,7 @@ export class Discards extends HTMLElement {
   async #askBuckets(signal) {
     const { source, start, end } = this.#filter;
     const range = { from: fromISO(start), to: fromISO(end) };
-    const variables = { source, start, end, interval: intervalOf(range, BARS).name };
+    const variables = { source, start, end, interval: intervalOf(range, BUCKETS).name };
     this.#buckets = (await ask(DISCARD_BUCKETS, variables, signal)).discardBuckets;
     this.#asked = range;
     this.#drawBars();
@@ -208,7 +208,7 @@ function tableOf(discards, open) {
     const button = h(
       "button",
       { type: "button", class: "link", onclick: () => open(discard.id) },
-      formatTime(fromISO(discard.receivedAt), shown.view.zone),
+      formatShortTime(fromISO(discard.receivedAt), shown.view.zone),
     );
     return h(
       "tr",

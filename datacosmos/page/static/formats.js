@@ -33,6 +33,12 @@ export function formatTime(seconds, zone) {
   return dates(zone, { ...DAY, ...CLOCK, ...fraction }).format(milliseconds) + (zone === "utc" ? " UTC" : "");
 }
 
+/** From one time to another. @param {import("./ranges.js").Range} range @param {Zone} zone */
+export function formatRange({ from, to }, zone) {
+  const text = dates(zone, { ...DAY, ...CLOCK }).formatRange(from * 1000, to * 1000);
+  return text + (zone === "utc" ? " UTC" : "");
+}
+
 /**
  * The time of day alone where it is today's.
  * @param {number} seconds

@@ -142,7 +142,7 @@ export class Plot {
         ...(units.length ? units : [""]).slice(0, 2).map((unit, place) => ({
           scale: units.length ? `y${unit}` : "y",
           side: /** @type {1 | 3} */ (place ? 1 : 3),
-          stroke: colour("--faint"),
+          stroke: colour(axisColour(lines, unit)),
           font: FONT,
           size: 56,
           grid: { ...grid, show: place === 0 },
@@ -242,6 +242,12 @@ export class Plot {
     }
     ctx.restore();
   }
+}
+
+/** That of the line whose values it has, where others have another axis. @param {Line[]} lines @param {string} unit */
+function axisColour(lines, unit) {
+  const own = lines.filter((line) => line.unit === unit);
+  return own.length === 1 && lines.length > 1 && own[0] ? own[0].colour : "--faint";
 }
 
 /** @param {number | null} min @param {number | null} max @returns {[number, number]} */

@@ -43,8 +43,9 @@ export class RangeBar extends HTMLElement {
   /** @param {string} fault */
   #tell(fault) {
     find(this, ".live").classList.toggle("is-away", fault !== "");
-    find(this, ".away").textContent =
-      fault && `Live feed unavailable (${fault}): trying again, nothing will be missed.`;
+    const away = find(this, ".away");
+    away.title = away.textContent =
+      fault && `The live feed is unavailable (${fault}): trying again, nothing is missed.`;
   }
 
   #toggle() {

@@ -118,7 +118,7 @@ function item({ name, label, about, value, unit, time, values }) {
   const button = h(
     "button",
     { type: "button", "aria-pressed": String(isChosen), onclick: () => toggle(name) },
-    h("span", { class: "name" }, h("bdi", {}, visible(label))),
+    h("span", { class: "name", title: visible(label) }, h("bdi", {}, visible(label))),
     h("span", { class: "value" }, newest),
     h("span", { class: "about" }, about, time === null ? "" : ` · ${formatAgo(now() - time)}`),
     null,

@@ -1,6 +1,6 @@
 // A line as small as a word.
 
-const WIDTH = 88;
+const WIDTH = 72;
 const HEIGHT = 24;
 const SVG = "http://www.w3.org/2000/svg";
 

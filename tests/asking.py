@@ -16,8 +16,10 @@ from starlette.types import ASGIApp
 
 from datacosmos.api.app import create_app
 from datacosmos.api.feed.feed import Feed
+from datacosmos.api.graphql.http import Endpoint
 from datacosmos.api.intake import Intake
 from datacosmos.auth.issuers import Role, SharedSecret
+from datacosmos.auth.permissions import AccessControl
 from datacosmos.calculation.app import create_calculation_app
 from datacosmos.calculation.calculator import Calculator
 from datacosmos.calculation.client import Calculation
@@ -122,6 +124,12 @@ def app_of(
         feed=feed or Feed(settings, stores.changes, SECRET),
         health={},
     )
+
+
+def endpoint_of(settings: Settings, stores: Stores, access: AccessControl, *, fast: bool) -> Endpoint:
+    """GraphQL alone."""
+    feed = Feed(settings, stores.changes, SECRET)
+    return Endpoint(settings, stores, access, NO_QUEUE, NO_CALCULATION, feed, fast=fast)
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:

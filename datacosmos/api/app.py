@@ -67,7 +67,7 @@ def create_app(  # noqa: PLR0913 - all that an API needs
     access = AccessControl.of(settings, issuers)
     pushes = Pushes(settings.upload_max_bytes)
     exports = Exports(settings.exports)
-    graphql = Endpoint(settings, stores, access, intake, calculation)
+    graphql = Endpoint(settings, stores, access, intake, calculation, feed)
     pushed = [(source, source.pushed) for source in configured(settings) if source.pushed]
     routers = [
         graphql_routes(graphql),

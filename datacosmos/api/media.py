@@ -10,6 +10,7 @@ JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 HTML = "text/html"
 NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
 CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 VARY = {"Vary": "Accept"}

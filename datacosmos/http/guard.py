@@ -1,7 +1,8 @@
 """What a web page may ask of a service that its reader can reach: a browser asks for any page, with no token needed.
 
 A page whose name was made to mean this machine (DNS rebinding) is recognised by the Host of its requests; a page
-elsewhere that writes, by what the browser says of its origin. Whoever is no browser sends neither.
+elsewhere that writes, or opens a WebSocket, by what the browser says of its origin. Whoever is no browser sends
+neither.
 """
 
 import ipaddress
@@ -19,7 +20,8 @@ OURS = frozenset({b"same-origin", b"none"})
 SHOWN = 80
 MISDIRECTED = "no host of ours is {!r}: ask by an address of ours, or name it in DATACOSMOS_ALLOWED_HOSTS"
 CROSS_SITE = (
-    "a page of another site may not write here: name its origin in DATACOSMOS_CORS_ORIGINS, or call from a program"
+    "a page of another site may neither write here nor open a WebSocket: name its origin in DATACOSMOS_CORS_ORIGINS, "
+    "or call from a program"
 )
 Refuse = Callable[[Scope, int, str], Response]
 
@@ -34,7 +36,7 @@ class Policy:
 
 
 class Guard:
-    """Answers 421 to a request for another host, and 403 to a write from a page of another site."""
+    """Answers 421 to a request for another host, and 403 to a write or a WebSocket of a page of another site."""
 
     def __init__(self, app: ASGIApp, policy: Policy, refuse: Refuse) -> None:
         self._app, self._refuse = app, refuse
@@ -43,7 +45,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
-        if scope["type"] == "http" and (refusal := self._check(scope)):
+        if scope["type"] in ("http", "websocket") and (refusal := self._check(scope)):
             app = Requests(refusal)  # which gives it its id, and its line in the log
         await app(scope, receive, send)
 
@@ -58,7 +60,8 @@ class Guard:
                 site = value
         if not self._is_ours(host):
             return self._refuse(scope, 421, MISDIRECTED.format(host[:SHOWN].decode("latin-1")))
-        if scope["method"] not in SAFE and (site or origin is not None) and not self._may_write(host, origin, site):
+        writes = scope["type"] == "websocket" or scope["method"] not in SAFE
+        if writes and (site or origin is not None) and not self._may_write(host, origin, site):
             return self._refuse(scope, 403, CROSS_SITE)
         return None
 

@@ -4,7 +4,7 @@ What this service knows of uvicorn's insides stands here; where they have change
 """
 
 import asyncio
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
@@ -14,6 +14,7 @@ import structlog
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from datacosmos.bounds import Bound
@@ -50,7 +51,8 @@ BETWEEN, HEAD, BODY, REFUSED = Stage  # a member of an enumeration takes longer 
 class Edge:
     """What all connections of a server share; times are in seconds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, websockets: Collection[str] = ()) -> None:
+        self.websockets = frozenset(path.encode() for path in websockets)
         head, idle = settings.head_timeout.total_seconds(), settings.idle_timeout.total_seconds()
         self.admission = Admission(settings)
         self.head_max_bytes = settings.head_max_bytes
@@ -72,19 +74,19 @@ class Edge:
         return False
 
 
-def protocol_of(settings: Settings) -> type[asyncio.Protocol]:
-    """What uvicorn is to make of each connection."""
+def protocol_of(settings: Settings, websockets: Collection[str] = ()) -> type[asyncio.Protocol]:
+    """What uvicorn is to make of each connection; `websockets` are the paths at which it may become one."""
     missing = [name for names in KNOWN for name in names.split() if not hasattr(HttpToolsProtocol, name)]
     if missing:
         log.error("uvicorn has changed: connections and heads are unbounded", missing=missing)
         return HttpToolsProtocol
-    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Edge(settings)))
+    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Edge(settings, websockets)))
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """Whatever a client owes has an end: its head, the rest of a body that nobody reads, the reading of an answer.
 
-    An offer to upgrade is never taken; WebSockets would need bounds of their own.
+    No offer to upgrade is taken but to a WebSocket, at the paths that have one.
     """
 
     parser: HttpRequestParser
@@ -184,6 +186,9 @@ class BoundedProtocol(HttpToolsProtocol):
                     self.parser.feed_data(data)
                     break
                 except HttpParserUpgrade as offer:
+                    if self._is_for_websocket():
+                        self._become_websocket()
+                        break
                     data = self._head_without_offer() + data[offer.args[0] :]
         except HttpParserError:
             if self._stage is not REFUSED:
@@ -197,6 +202,21 @@ class BoundedProtocol(HttpToolsProtocol):
             return b""
         line = self.parser.get_method(), self.url, self.parser.get_http_version().encode()
         return b"%b %b HTTP/%b\r\n" % line + b"".join(_without_offer(self.headers)) + b"\r\n"
+
+    def _is_for_websocket(self) -> bool:
+        is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
+        is_meant = self.url.partition(b"?")[0] in self._edge.websockets and self._get_upgrade() == b"websocket"
+        # One that is still being answered keeps the connection: the request is then answered as any other is.
+        return is_get and is_meant and not self._answering()
+
+    def _become_websocket(self) -> None:
+        """What is counted here stays counted until that ends."""
+        self._expect(None)
+        self._edge.idle.pop(self, None)
+        self._stage = REFUSED
+        self.scope["method"] = "GET"
+        self.ws_protocol_class = partial(BoundedWebSocket, self._edge, self._leave)  # type: ignore[assignment]
+        self.handle_websocket_upgrade()
 
     def _offers_upgrade(self) -> bool:
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
@@ -324,6 +344,36 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A connection that has become a WebSocket; `leave` is called at its end."""
+
+    def __init__(self, edge: Edge, leave: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._edge, self._leave = edge, leave
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget_unread()
+        self._leave()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._edge.patience[BETWEEN], self._give_up)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_unread()
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def _give_up(self) -> None:
+        self._edge.stalled.refusal()
+        self.transport.abort()
 
 
 def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Generator[bytes]:

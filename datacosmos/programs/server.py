@@ -5,7 +5,7 @@ import contextlib
 import math
 import socket
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Collection, Generator
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -16,6 +16,7 @@ from datacosmos.http.held_bodies import HeldBodies
 from datacosmos.http.protocol import protocol_of
 from datacosmos.settings import Settings
 
+MESSAGE = 256 << 10  # bytes of a WebSocket's message, whole or not yet
 SWITCH = 0.001
 """Seconds for which a thread that works may keep the event loop from going on; Python's default is five times that."""
 
@@ -35,20 +36,29 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, settings: Settings, *, host: str, port: int) -> AsyncGenerator[str]:
-    """The application at work, under the address that is given; at the end open requests may finish."""
-    async with serving_on(listen(host, port), app, settings) as address:
+async def serving(
+    app: ASGIApp, settings: Settings, *, host: str, port: int, websockets: Collection[str] = ()
+) -> AsyncGenerator[str]:
+    """The application at work, under the address that is given; at the end open requests may finish.
+
+    `websockets` are the paths at which it takes them.
+    """
+    async with serving_on(listen(host, port), app, settings, websockets=websockets) as address:
         yield address
 
 
 @asynccontextmanager
-async def serving_on(listener: socket.socket, app: ASGIApp, settings: Settings) -> AsyncGenerator[str]:
+async def serving_on(
+    listener: socket.socket, app: ASGIApp, settings: Settings, *, websockets: Collection[str] = ()
+) -> AsyncGenerator[str]:
     """The same on a socket that listens already, which is closed at the end."""
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
         HeldBodies(app, settings),
-        http=protocol_of(settings),
-        ws="none",
+        http=protocol_of(settings, websockets),
+        ws="websockets-sansio" if websockets else "none",
+        ws_max_size=min(settings.max_request_bytes, MESSAGE),
+        ws_per_message_deflate=False,  # it would take most of what a connection may cost
         lifespan="off",
         log_config=None,
         access_log=False,

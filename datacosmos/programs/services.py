@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from datacosmos.api.app import create_app
 from datacosmos.api.feed.feed import Feed
+from datacosmos.api.graphql.http import PATH
 from datacosmos.api.intake import Intake
 from datacosmos.auth.secret import load_issuer, load_secret
 from datacosmos.calculation import client
@@ -197,5 +198,5 @@ async def _serve_api(
         refresh=[lambda: show_queue(queue), lambda: show_window(stores.changes)],
     )
     gc.freeze()  # what stands now stands for good: no collection need look at it again
-    await parts.enter_async_context(serving_on(listener, app, settings))
+    await parts.enter_async_context(serving_on(listener, app, settings, websockets=(PATH,)))
     parts.callback(feed.stop)  # before the server, which waits for what it serves

@@ -12,15 +12,15 @@ from datacosmos.domain.changes import Change, ChangeKind
 from datacosmos.domain.points import Point
 from datacosmos.errors import DatacosmosError, shorten
 
-MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+FORM = "event"
 RETRY = b"retry: 1000\n\n"
 """Milliseconds after which a browser comes back."""
 
 
 def event_of(frame: Frame) -> bytes:
     """A message whose id is the cursor, and whose data is what GraphQL's `Changes` has."""
-    return frame.written("event", _write)
+    return frame.found(FORM) or frame.keep(FORM, _write(frame))
 
 
 def _write(frame: Frame) -> bytes:

@@ -1,14 +1,16 @@
 """What is sent to subscribers at once."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from datacosmos.api.feed.cursors import Cursors
 from datacosmos.domain.changes import Change, Place, Topic
 
+MOST_FORMS = 16
 
-@dataclass(slots=False)
+
+@dataclass
 class Frame:
     """Changes of a topic up to a place; none: a heartbeat. All who are at the same place get the same frame."""
 
@@ -16,14 +18,17 @@ class Frame:
     topic: Topic
     place: Place
     changes: Sequence[Change] = ()
-    _written: dict[Hashable, bytes] = field(default_factory=dict[Hashable, bytes])
+    _written: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     @cached_property
     def cursor(self) -> str:
         return self.cursors.write(self.topic, self.place)
 
-    def written(self, form: Hashable, write: Callable[["Frame"], bytes]) -> bytes:
-        """In some form, which is written once for all who want it."""
-        if form not in self._written:
-            self._written[form] = write(self)
-        return self._written[form]
+    def found(self, form: str) -> bytes | None:
+        """What was kept of it in some form: it is written once for all who want it."""
+        return self._written.get(form)
+
+    def keep(self, form: str, text: bytes) -> bytes:
+        if len(self._written) < MOST_FORMS:
+            self._written[form] = text
+        return text

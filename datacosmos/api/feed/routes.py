@@ -1,18 +1,18 @@
 """GET /changes and /changes/discards: what is stored, as it is stored, as server-sent events."""
 
 from collections.abc import AsyncGenerator
-from math import inf
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Security
 from starlette.responses import Response
 
 from datacosmos.api.bearer import BEARER
-from datacosmos.api.feed.events import MEDIA_TYPE, RETRY, error_event, event_of
+from datacosmos.api.feed.events import RETRY, error_event, event_of
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.frames import Frame
+from datacosmos.api.feed.rights import expiry_of
 from datacosmos.api.feed.streaming import Streaming
-from datacosmos.api.media import choose
+from datacosmos.api.media import EVENT_STREAM, choose
 from datacosmos.api.rest.discards import REASON, SOURCE, parse_reason
 from datacosmos.api.times import RULE, Given, read_each
 from datacosmos.auth.permissions import AccessControl, Permissions
@@ -40,7 +40,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "Server-sent events, in the order of their commits. `id` is the cursor, `data` one `Changes` of "
         "GraphQL's; one without events comes at the beginning and every 15 s. An error ends it: `event: error`, "
         "whose data is a message with a code and the last cursor.",
-        "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": EXAMPLE}},
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": EXAMPLE}},
     },
     **described(400, 401, 403, 406, 410, 503),
 }
@@ -55,7 +55,7 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         request: Request, topic: Topic, start: str | None, cursor: str | None, permissions: Permissions
     ) -> Response:
         [begin] = read_each(parse_time, {"start": start})
-        choose(request.headers, (MEDIA_TYPE,))
+        choose(request.headers, (EVENT_STREAM,))
         frames = feed.follow(topic, feed.place(topic, begin, cursor), expires=expiry_of(permissions, topic))
         first = await anext(frames)  # what is wrong from the beginning is answered by a status
         return Streaming(request, _events(first, frames), frames)
@@ -87,13 +87,6 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         return await answer(request, Discarded(wanted, source), start, last_event_id or after, permissions)
 
     return router
-
-
-def expiry_of(permissions: Permissions, topic: Topic) -> float:
-    """When a stream of the topic ends, in seconds since the epoch: never, where it needs no token."""
-    if isinstance(topic, Accepted) and topic.series in permissions.public_series:
-        return inf
-    return inf if permissions.caller is None else permissions.caller.expires
 
 
 async def _events(first: Frame, frames: AsyncGenerator[Frame]) -> AsyncGenerator[bytes]:

@@ -7,14 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from datacosmos.api.feed.events import HEADERS, MEDIA_TYPE
+from datacosmos.api.feed.events import HEADERS
+from datacosmos.api.media import EVENT_STREAM
 from datacosmos.http.leaving import UntilClientLeaves
 
 
 class Streaming(Response):
     """Sends each piece as it comes. Unlike Starlette's, it costs no task for each."""
 
-    media_type = MEDIA_TYPE
+    media_type = EVENT_STREAM
 
     def __init__(self, request: Request, pieces: AsyncGenerator[bytes], source: AsyncGenerator[Any]) -> None:
         """`source` is what the pieces are made from, which is closed also where none is asked for."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import strawberry
 
+from datacosmos.api.feed.feed import Feed
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.spool import Spool
 from datacosmos.api.lists.turns import EncodingTurns
@@ -30,6 +31,7 @@ class Context:
     request_id: str
     turns: EncodingTurns
     spool: Spool
+    feed: Feed
     operation_name: str | None = None
     one_list: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the list of this query that is read: a query of many lists has no more than a query of one."""

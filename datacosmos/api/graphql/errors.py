@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 import structlog
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLSchema
 from strawberry.types import ExecutionContext
 
 from datacosmos.errors import (
@@ -46,6 +46,10 @@ CODES: dict[type[DatacosmosError], str] = {
 
 class Schema(strawberry.Schema):
     """Strawberry's, but for its log: a client's mistake is no error of ours."""
+
+    @property
+    def graphql_schema(self) -> GraphQLSchema:
+        return self._schema
 
     def process_errors(
         self,

@@ -15,23 +15,29 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from datacosmos.api.bearer import BEARER
+from datacosmos.api.feed.feed import Feed
+from datacosmos.api.feed.streaming import Streaming
 from datacosmos.api.graphql.asks import Ask, Refused, decode, read_url, refusal_of
 from datacosmos.api.graphql.context import Context
 from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
 from datacosmos.api.graphql.errors import present_error
+from datacosmos.api.graphql.event_stream import streamed
 from datacosmos.api.graphql.fast import dump
 from datacosmos.api.graphql.schema import create_schema
+from datacosmos.api.graphql.streams import Operation, Streams
+from datacosmos.api.graphql.websocket import serve
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.answers import LongAnswer, join
 from datacosmos.api.lists.spool import Spool, Spools
 from datacosmos.api.lists.turns import EncodingTurns
-from datacosmos.api.media import GRAPHQL, HTML, JSON, negotiate
-from datacosmos.auth.permissions import AccessControl
+from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON, negotiate
+from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.calculation.client import Calculation
 from datacosmos.errors import Unavailable, shorten
 from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding, read_unpacked
@@ -50,7 +56,8 @@ POLICY = (
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PARAMETER_NAMES = [parameter["name"] for parameter in PARAMETERS]
-QUERIES, ALL = [OperationType.QUERY], list(OperationType)
+QUERIES, ALL = [OperationType.QUERY], [OperationType.QUERY, OperationType.MUTATION]
+SUBSCRIPTIONS = f"a subscription is answered by WebSocket, or as {EVENT_STREAM}, where Accept asks for that"
 UNREADABLE = (BodyTooLarge, UnknownEncoding, BrokenBody, BodyTooSlow, Unavailable)
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
 
@@ -78,16 +85,17 @@ class Endpoint:
         access: AccessControl,
         intake: Intake,
         calculation: Calculation,
+        feed: Feed,
         *,
         fast: bool = True,
     ) -> None:
         self._schema = create_schema(settings, fast=fast)
+        self.streams = Streams(self._schema, settings)
+        self.feed, self.access, self.settings = feed, access, settings
         self._turns = EncodingTurns()
         self._spools = Spools(settings.answer_max_bytes, settings.spool_max_bytes)
         self._pace = Pace("slow_answers", "answer")
-        self._settings = settings
         self._stores = stores
-        self._access = access
         self._intake, self._calculation = intake, calculation
 
     async def get(self, request: Request) -> Response:
@@ -97,14 +105,49 @@ class Endpoint:
         return await self._answer(request)
 
     async def post(self, request: Request) -> Response:
-        """Executes the query of the body."""
+        """Executes the query of the body, or streams the answers of a subscription."""
+        if _media_type(request.headers, JSON, EVENT_STREAM) == EVENT_STREAM:
+            return await self._stream(request)
         return await self._answer(request)
+
+    async def connect(self, websocket: WebSocket) -> None:
+        """Serves a WebSocket."""
+        await serve(websocket, self)
+
+    async def _stream(self, request: Request) -> Response:
+        """After https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverSSE.md, distinct connections."""
+        try:
+            ask = await self._read(request)
+        except Refused as refused:
+            return refuse(refused, JSON)
+        spool = self._spools.open()
+        context = self.context(self.access.admit(request.headers), request.state.request_id, ask.operation_name, spool)
+        answers = self.streams.answers(Operation(ask.query, ask.variables, ask.operation_name), context)
+        return Streaming(request, streamed(answers, self.feed), answers)
+
+    def open_spool(self) -> Spool:
+        return self._spools.open()
+
+    def context(self, permissions: Permissions, request_id: str, operation_name: str | None, spool: Spool) -> Context:
+        """What the resolvers of one operation may use."""
+        return Context(
+            stores=self._stores,
+            permissions=permissions,
+            intake=self._intake,
+            calculation=self._calculation,
+            max_points=self.settings.max_points,
+            request_id=request_id,
+            turns=self._turns,
+            spool=spool,
+            feed=self.feed,
+            operation_name=operation_name,
+        )
 
     def quick(self, otherwise: ASGIApp) -> ASGIApp:
         """The same as `post` from bytes to bytes, where the head is of a usual kind and the body came at once."""
 
         async def post(scope: Scope, receive: Receive, send: Send) -> None:
-            call = _usual_call(scope, receive, self._settings.max_request_bytes)
+            call = _usual_call(scope, receive, self.settings.max_request_bytes)
             if call is None:
                 await otherwise(scope, receive, send)
                 return
@@ -141,7 +184,7 @@ class Endpoint:
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
             raise Refused(415, f"Content-Type must be {JSON}")
         try:
-            return decode(await read_unpacked(request, self._settings.max_request_bytes))
+            return decode(await read_unpacked(request, self.settings.max_request_bytes))
         except UNREADABLE as error:
             raise refusal_of(error) from None
 
@@ -157,20 +200,10 @@ class Endpoint:
                 spool.close()
 
     async def _result(self, call: Call, ask: Ask, spool: Spool) -> ExecutionResult:
-        if len(ask.query) > (most := self._settings.max_query_length):
+        if len(ask.query) > (most := self.settings.max_query_length):
             detail = f"the query has {len(ask.query)} characters; {most} are allowed: send values as variables"
             raise Refused(400, detail, "QUERY_TOO_LARGE")
-        context = Context(
-            stores=self._stores,
-            permissions=self._access.admit(call.headers),
-            intake=self._intake,
-            calculation=self._calculation,
-            max_points=self._settings.max_points,
-            request_id=call.request_id,
-            turns=self._turns,
-            spool=spool,
-            operation_name=ask.operation_name,
-        )
+        context = self.context(self.access.admit(call.headers), call.request_id, ask.operation_name, spool)
         allowed = QUERIES if call.scope["method"] == "GET" else ALL
         try:
             with UntilClientLeaves(call.receive):
@@ -182,6 +215,8 @@ class Endpoint:
                     allowed_operation_types=allowed,
                 )
         except InvalidOperationTypeError:
+            if call.scope["method"] == "POST":
+                return ExecutionResult(None, [GraphQLError(SUBSCRIPTIONS)])
             raise Refused(405, "GET executes queries only; use POST", headers={"Allow": "POST"}) from None
         except CannotGetOperationTypeError as error:
             return ExecutionResult(None, [GraphQLError(error.as_http_error_reason())])
@@ -203,14 +238,15 @@ class Endpoint:
 def _usual_call(scope: Scope, receive: Receive, most: int) -> Call | None:
     """None unless plain JSON of no more than so many bytes is to come, and JSON is wanted."""
     headers = Headers(scope=scope)
-    media_type = None if scope["query_string"] else _media_type(headers, JSON)
+    media_type = None if scope["query_string"] else _media_type(headers, JSON, EVENT_STREAM)
     is_plain = False
     for name, value in scope["headers"]:
         if name == b"content-type":
             is_plain = value.partition(b";")[0].strip().lower() == JSON.encode()
         elif name == b"content-encoding" or (name == b"content-length" and int(value) > most):
             return None
-    return Call(scope, receive, headers, media_type) if media_type and is_plain else None
+    is_usual = is_plain and media_type not in (None, EVENT_STREAM)
+    return Call(scope, receive, headers, media_type or JSON) if is_usual else None
 
 
 def _again(message: Message, receive: Receive) -> Receive:
@@ -234,6 +270,7 @@ def graphql_routes(endpoint: Endpoint) -> APIRouter:
     )
     add(endpoint.get, methods=["GET"], summary="A query in the URL", openapi_extra={"parameters": PARAMETERS})
     add(endpoint.post, methods=["POST"], summary="A query in the body", openapi_extra={"requestBody": BODY})
+    router.add_api_websocket_route(PATH, endpoint.connect)
     others = ["DELETE", "OPTIONS", "PATCH", "PUT"]
     router.add_api_route(PATH, _refuse_method, methods=others, include_in_schema=False)
     files = StaticFiles(directory=PLAYGROUND, packages=[(STATIC, f"static/{STATIC}")])

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 from strawberry.schema.config import StrawberryConfig
 
+from datacosmos.api.graphql.changes import Subscription
 from datacosmos.api.graphql.charts import Charts, Source
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, decode_cursor
@@ -181,13 +182,16 @@ class Query(Charts, StoredQueries):
         return [SourceLedger.of(ledger) for ledger in await info.context.intake.ledgers()]
 
 
+ROOTS: dict[str, Any] = {"query": Query, "subscription": Subscription, "config": CONFIG}
+
+
 def create_schema(settings: Settings, *, fast: bool = True) -> Schema:
     """Without `fast`, every list is completed by Strawberry itself, object by object: the same answers, later."""
     if fast:
-        return FastSchema(settings, query=Query, config=CONFIG)
-    return Schema(query=Query, config=CONFIG, extensions=[*limit_extensions(settings), ChosenOperation])
+        return FastSchema(settings, **ROOTS)
+    return Schema(**ROOTS, extensions=[*limit_extensions(settings), ChosenOperation])
 
 
 def print_schema() -> str:
     """The SDL, the same for all settings."""
-    return Schema(query=Query, config=CONFIG).as_str() + "\n"
+    return Schema(**ROOTS).as_str() + "\n"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from datacosmos.api.graphql.http import Endpoint, graphql_routes
+from datacosmos.api.graphql.http import graphql_routes
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.series import from_datetime
 from datacosmos.http.middleware import Requests
@@ -21,7 +21,7 @@ from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
-from tests.asking import NO_CALCULATION, NO_QUEUE, OURS, ask, client_of, point
+from tests.asking import OURS, ask, client_of, endpoint_of, point
 from tests.spellings import spellings
 
 MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
@@ -35,7 +35,7 @@ async def plain(settings: Settings, stores: Stores) -> AsyncGenerator[httpx.Asyn
     """GraphQL as Strawberry alone answers it."""
     app = FastAPI()
     access = AccessControl.of(settings, [OURS])
-    app.include_router(graphql_routes(Endpoint(settings, stores, access, NO_QUEUE, NO_CALCULATION, fast=False)))
+    app.include_router(graphql_routes(endpoint_of(settings, stores, access, fast=False)))
     app.add_middleware(Requests, writing=())
     async with client_of(app) as client:
         yield client

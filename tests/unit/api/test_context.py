@@ -12,7 +12,7 @@ UNUSED: Any = cast(Any, None)
 
 
 def context_of(max_points: int) -> Context:
-    return Context(UNUSED, UNUSED, UNUSED, UNUSED, max_points, "", UNUSED, UNUSED)
+    return Context(UNUSED, UNUSED, UNUSED, UNUSED, max_points, "", UNUSED, UNUSED, UNUSED)
 
 
 async def test_lists_of_one_query_are_read_one_after_the_other_and_counted_together() -> None:

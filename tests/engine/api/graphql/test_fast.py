@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
-from datacosmos.api.graphql.http import PATH, Endpoint, graphql_routes
+from datacosmos.api.graphql.http import PATH, graphql_routes
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.lists import spool, turns
 from datacosmos.auth.permissions import AccessControl
@@ -30,7 +30,7 @@ from datacosmos.store.mongo.finding import Finder, Reading
 from datacosmos.store.mongo.ranges import Position
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
-from tests.asking import ADMIN, NO_CALCULATION, NO_QUEUE, NOON, OURS, SECOND, USER, ask, bearer, client_of, point
+from tests.asking import ADMIN, NOON, OURS, SECOND, USER, ask, bearer, client_of, endpoint_of, point
 
 MILLISECOND = timedelta(milliseconds=1)
 LIMIT = 12
@@ -57,7 +57,7 @@ def app(settings: Settings, stores: Stores, *, fast: bool) -> ASGIApp:
     """The fast one as it is served, by the shortcut that leads past the routes."""
     app = FastAPI()
     access = AccessControl([OURS], frozenset(SERIES), open_ingest=True)
-    endpoint = Endpoint(settings, stores, access, NO_QUEUE, NO_CALCULATION, fast=fast)
+    endpoint = endpoint_of(settings, stores, access, fast=fast)
     app.include_router(graphql_routes(endpoint))
     app.add_middleware(Requests, writing=())
     return Shortcut(app, PATH, endpoint.post, {}, endpoint.quick) if fast else app

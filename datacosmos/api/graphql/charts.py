@@ -10,12 +10,12 @@ from datacosmos.api.graphql.buckets import Bucket, DiscardBucket, buckets_of, di
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.paging import Connection, given, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only
+from datacosmos.api.graphql.readings import latest_of, require_readings
 from datacosmos.api.graphql.samples import Sampled, sampled_of
 from datacosmos.api.graphql.series import MOST_SERIES, SERIES_PAGE, Series, series_page
 from datacosmos.api.graphql.types import Point
-from datacosmos.auth.permissions import Permissions
 from datacosmos.domain.intervals import Interval
-from datacosmos.errors import AccessError, DatacosmosError, InvalidPage
+from datacosmos.errors import InvalidPage
 from datacosmos.sources.data_server import SERIES
 
 # Strawberry's permissions take an argument called source for their own.
@@ -41,7 +41,7 @@ class Charts:
         series: str = SERIES,
         time_zone: str = "UTC",
     ) -> list[Bucket]:
-        info.context.permissions.require_series(series)
+        await require_readings(info.context, series)
         return await buckets_of(info.context, series, start, end, interval, time_zone)
 
     @strawberry.field(
@@ -74,7 +74,7 @@ class Charts:
         end: datetime | None = UNSET,
         width: int = 1000,
     ) -> Sampled:
-        info.context.permissions.require_series(series)
+        await require_readings(info.context, series)
         return await sampled_of(info, series, start or None, end or None, width)
 
     @strawberry.field(
@@ -90,15 +90,14 @@ class Charts:
             raise InvalidPage(
                 f"the newest points of {MOST_SERIES} series can be asked for at once, not of {len(series)}"
             )
-        refused = {name: error for name in series if (error := refusal(info.context.permissions, name))}
-        found = await info.context.stores.points.latest([name for name in series if name not in refused])
+        found, refused = await latest_of(info.context, series)
         # An error in the place of an item becomes a null there and an error of the answer.
         items: list[Any] = [refused.get(name) or (Point.of(found[name]) if name in found else None) for name in series]
         return items
 
     @strawberry.field(description="One series of readings; null where there is none of that name.")
     async def series(self, info: Info, name: str) -> Series | None:
-        info.context.permissions.require_series(name)
+        await require_readings(info.context, name)
         source = await info.context.stores.summaries.names.source_of(name)
         return Series(name=name, source=source) if source is not None else None
 
@@ -118,11 +117,3 @@ class Charts:
     ) -> Connection[Series]:
         page = page_asked_for(first, after or None, last, before or None, default=SERIES_PAGE, most=MOST_SERIES)
         return await series_page(info, page, search=search or None, source=origin or None)
-
-
-def refusal(permissions: Permissions, series: str) -> DatacosmosError | None:
-    try:
-        permissions.require_series(series)
-    except AccessError as error:
-        return error
-    return None

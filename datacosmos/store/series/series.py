@@ -1,6 +1,6 @@
 """Uploaded series: made, found, appended to, read and deleted."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
@@ -92,6 +92,14 @@ class SeriesStore:
     async def find(self, owner: Owner, name: str) -> Snapshot | None:
         document = await self._find({"owner": owner, "name": name})
         return None if document is None else to_snapshot(document)
+
+    async def names_among(self, owner: Owner, names: Sequence[str]) -> set[str]:
+        """Those of these names that the owner has a series of."""
+        where = {"owner": owner, "name": {"$in": [*names]}}
+        async with self._read_turns:
+            with store_errors():
+                cursor = self._read_roots.find(where, {"name": 1, "owner": 1, "_id": 0}, hint="name")
+                return {document["name"] for document in await cursor.to_list()}
 
     async def list(
         self, owner: Owner | Everyone, *, limit: int, after: str | None = None, search: str = "", down: bool = False

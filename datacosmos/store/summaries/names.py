@@ -22,6 +22,7 @@ class Names:
         self._reads = for_reads(database)[COLLECTION]
         self._finder = Finder(database, COLLECTION)
         self._known: set[str] = set()
+        self._seen: set[str] = set()
 
     async def add(self, sources: Iterable[tuple[str, str]]) -> None:
         """Series and the source of each; what is there already stays."""
@@ -39,6 +40,16 @@ class Names:
         if len(self._known) + len(fresh) > MOST_KNOWN:
             self._known.clear()
         self._known |= fresh.keys()
+
+    async def has(self, series: str) -> bool:
+        """Whether there is such a series; in earlier versions' databases, once it is summarised."""
+        if series not in self._seen:
+            if await self.source_of(series) is None:
+                return False
+            if len(self._seen) >= MOST_KNOWN:
+                self._seen.clear()
+            self._seen.add(series)
+        return True
 
     async def source_of(self, series: str) -> str | None:
         """None where there is no such series."""

@@ -74,13 +74,18 @@ def test_each_field_of_the_query_is_tried_here() -> None:
 
 
 async def test_each_route_is_tried_here_or_tells_no_points(client: httpx.AsyncClient) -> None:
-    """Those of series are tried in rest/test_series.py, which looks for itself whether it has them all."""
+    """Those of series are tried in rest/test_series.py, which looks for itself whether it has them all.
+
+    Those of changes are tried in feed/test_changes.py.
+    """
     documented = (await client.get("/openapi.json")).json()["paths"]
     paths = {path for path in documented if not path.startswith(("/series", "/api"))}
     assert paths == {
         "/graphql",
         "/points",
         "/discards",
+        "/changes",
+        "/changes/discards",
         "/location",
         "/sensors",
         "/health",

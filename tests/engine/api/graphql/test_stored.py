@@ -9,7 +9,7 @@ import pytest
 from datacosmos.auth.issuers import Role
 from datacosmos.domain.series import CHUNK, SECOND, Samples, from_datetime
 from datacosmos.store.stores import Stores
-from tests.asking import ADMIN, NOON, USER, ask, code, token
+from tests.asking import ADMIN, INVALID, NOON, USER, ask, code, point, token
 
 START = from_datetime(NOON)
 OTHER = token(Role.USER, subject="bob")
@@ -121,3 +121,34 @@ async def test_more_points_than_a_list_may_have_are_refused(client: httpx.AsyncC
     span = '(start: "2024-03-29T00:00:00Z", end: "2024-03-28T00:00:00Z")'
     reverse = f'{{ storedSeries(id: "{made.id}") {{ points{span} {{ value }} }} }}'
     assert code(await ask(client, reverse)) == "INVALID_RANGE"
+
+
+OF_READINGS = {
+    "points": "points(series: $name) { value }",
+    "pointsConnection": "pointsConnection(series: $name) { edges { node { value } } }",
+    "buckets": 'buckets(series: $name, start: "2024-03-28T12:00:00Z", end: "2024-03-28T12:00:00Z", interval: "1d") { sum }',
+    "sampled": "sampled(series: $name) { sourceCount }",
+    "latest": "latest(series: [$name]) { value }",
+    "series": "series(name: $name) { count }",
+}
+
+
+@pytest.mark.parametrize("field", OF_READINGS)
+@pytest.mark.parametrize("who", [None, USER], ids=["no token", "user"])
+async def test_who_asks_for_readings_of_a_name_that_only_a_stored_series_of_theirs_has_is_told_where_it_is(
+    client: httpx.AsyncClient, stores: Stores, field: str, who: str | None
+) -> None:
+    query = f"query($name: String!) {{ {OF_READINGS[field]} }}"
+    await stores.series.create("ada" if who else None, "mast", "m/s", ramp(3))
+    await stores.series.create("bob", "another's", "m/s", ramp(3))
+    await stores.points.add([made := point(series="both")])
+    await stores.summaries.note([made])
+    await stores.series.create("ada", "both", "m/s", ramp(3))
+    answer = await ask(client, query, who, name="mast")
+    assert code(answer) == "UNKNOWN_SERIES"
+    assert "storedSeries(name: …)" in answer["errors"][0]["message"]
+    others = await ask(client, query, who, name="another's")
+    assert "storedSeries" not in str(others)
+    assert "storedSeries" not in str(await ask(client, query, INVALID["expired"], name="mast"))
+    if who:
+        assert "errors" not in await ask(client, query, who, name="both")

@@ -1,26 +1,35 @@
-"""Answers gzipped for clients that accept it."""
+"""Answers packed, by zstd or gzip, for clients that accept it."""
 
+import asyncio
 import re
-from collections.abc import Sequence
-from functools import partial
+import sys
+from functools import lru_cache, partial
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacosmos.http.problems import MEDIA_TYPE
 
-SHORT = 1024  # bytes, which travel as one packet however they are packed
-FAST = 1  # of zlib's levels: higher ones make points a tenth smaller, and take more than twice as long
-EXCLUDED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE)
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
-REFUSED = re.compile(r"gzip\s*;\s*q=0(?:\.0*)?\s*(?:,|$)")
+SHORT = 1024  # bytes, which travel as one packet however they are packed
+LONG = 1 << 20  # bytes that are packed in a thread: 3 ms
+FAST = 1  # of zlib's levels and of zstd's: higher ones make points a tenth smaller, and take more than twice as long
+EXCLUDED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE)
+CODINGS = ("zstd", "gzip")
+"""The first is five times as fast as the second, and packs a tenth smaller."""
+CHOICE = re.compile(r"\s*([a-z0-9*-]+)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
 
 
 class Packed:
-    """Starlette's gzip, piece by piece as answers are sent; short answers and problems stay as they are.
+    """Packs piece by piece as answers are sent; short answers and problems stay as they are.
 
-    Answers that would be packed for others say so in Vary, and HEAD has the head that GET has but for the length.
+    Answers that would be packed for others say so in Vary, and HEAD has the head that GET has but for the length. What
+    packs an answer that fails never ends: neither does what unpacks it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,26 +39,52 @@ class Packed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        takes = _takes_gzip([value for name, value in scope["headers"] if name == b"accept-encoding"])
-        if takes and scope["method"] != "HEAD":
-            await GZipResponder(self._app, SHORT, FAST, exclude_content_types=EXCLUDED)(scope, receive, send)
+        coding = choose(b",".join(value for name, value in scope["headers"] if name == b"accept-encoding"))
+        if coding and scope["method"] != "HEAD":
+            await _responder(coding, self._app)(scope, receive, send)
         else:
-            await self._app(scope, receive, partial(_send_marked, send, takes))
+            await self._app(scope, receive, partial(_send_marked, send, coding))
 
 
-def _takes_gzip(accept: Sequence[bytes]) -> bool:
-    named = b",".join(accept).decode("latin-1").lower()
-    return "gzip" in named and not REFUSED.search(named)
+@lru_cache(64)
+def choose(accept: bytes) -> str | None:
+    """Which coding a client likes best, by Accept-Encoding (RFC 9110, 12.5.3); None is none. `*` is gzip to all."""
+    liked: dict[str, float] = {}
+    for item in accept.decode("latin-1").lower().split(","):
+        if found := CHOICE.fullmatch(item):
+            liked[found[1]] = float(found[2] or 1)
+    qualities = {"zstd": liked.get("zstd", 0.0), "gzip": liked.get("gzip", liked.get("*", 0.0))}
+    best = max(CODINGS, key=qualities.__getitem__)
+    return best if qualities[best] > 0 and qualities[best] >= liked.get("identity", 0.0) else None
 
 
-async def _send_marked(send: Send, takes: bool, message: Message) -> None:
-    """Sends the head with what packing, which isn't done here, would say in it; `takes` only where it is HEAD's."""
+def _responder(coding: str, app: ASGIApp) -> IdentityResponder:
+    if coding == "gzip":
+        return GZipResponder(app, SHORT, FAST, exclude_content_types=EXCLUDED)
+    return _ZstdResponder(app, SHORT, exclude_content_types=EXCLUDED)
+
+
+class _ZstdResponder(IdentityResponder):
+    """One frame, of blocks that can be unpacked as they come."""
+
+    content_encoding = "zstd"
+    _compressor: zstd.ZstdCompressor | None = None
+
+    async def apply_compression(self, body: bytes, *, more_body: bool) -> bytes:
+        self._compressor = self._compressor or zstd.ZstdCompressor(FAST)
+        mode = zstd.ZstdCompressor.FLUSH_BLOCK if more_body else zstd.ZstdCompressor.FLUSH_FRAME
+        pack = partial(self._compressor.compress, body, mode)
+        return await asyncio.to_thread(pack) if len(body) >= LONG else pack()
+
+
+async def _send_marked(send: Send, coding: str | None, message: Message) -> None:
+    """Sends the head with what packing, which isn't done here, would say in it; the coding only where it is HEAD's."""
     if message["type"] == "http.response.start" and not _is_short(message):
         headers = MutableHeaders(raw=message.setdefault("headers", []))
         if _is_packed(message["status"], headers):
             headers.add_vary_header("Accept-Encoding")
-            if takes:
-                headers["Content-Encoding"] = "gzip"
+            if coding:
+                headers["Content-Encoding"] = coding
                 del headers["Content-Length"]
     await send(message)
 
@@ -59,7 +94,7 @@ def _is_short(message: Message) -> bool:
 
 
 def _is_packed(status: int, headers: Headers) -> bool:
-    """Whether the answer with this head is gzipped for clients that accept it."""
+    """Whether the answer with this head is packed for clients that accept it."""
     length = headers.get("content-length")
     if "content-encoding" in headers or (status != 200 if length is None else int(length) < SHORT):
         return False

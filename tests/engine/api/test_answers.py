@@ -1,7 +1,6 @@
-"""HEAD, and answers that are gzipped, on routes of every kind."""
+"""HEAD, and answers that are packed, on routes of every kind."""
 
 import gzip
-import zlib
 from typing import Any
 
 import httpx
@@ -11,6 +10,7 @@ from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, SECOND, app_of, point
+from tests.unpacking import UNPACKERS, zstd
 
 PATHS = [
     *("/", "/docs", "/openapi.json", "/health/live", "/metrics", "/points", "/series", "/series/count", "/series/x"),
@@ -25,7 +25,7 @@ async def store(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("accept", ["identity", "gzip"])
+@pytest.mark.parametrize("accept", ["identity", "gzip", "gzip, zstd"])
 async def test_head_is_answered_with_the_head_of_what_get_is(client: httpx.AsyncClient, path: str, accept: str) -> None:
     headers = {"Accept-Encoding": accept}
     got, head = await client.get(path, headers=headers), await client.head(path, headers=headers)
@@ -72,21 +72,38 @@ async def raw(client: httpx.AsyncClient, path: str, accept: str, **asked: Any) -
 @pytest.mark.parametrize(
     ("path", "asked"), [("/points", {}), ("/graphql", {"query": "{ points { time value } }"}), ("/openapi.json", {})]
 )
-@pytest.mark.parametrize("accept", ["gzip", "br, GZIP;q=0.5, *;q=0.1", "gzip;q=0, identity", "identity", "deflate"])
-async def test_a_long_answer_is_gzipped_for_those_who_take_it(
-    client: httpx.AsyncClient, stores: Stores, path: str, asked: dict[str, Any], accept: str
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("br, GZIP;q=0.5, *;q=0.1", "gzip"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("ZSTD ; q=0.5", "zstd"),
+        ("zstd;q=0.5, gzip", "gzip"),
+        ("zstd;q=0, gzip;q=0.001", "gzip"),
+        ("*", "gzip"),
+        ("zstd;q=0.0, *;q=0", None),
+        ("gzip;q=0, identity", None),
+        ("identity, gzip;q=0.5, zstd;q=0.9", None),
+        ("gzip;q=high", None),
+        ("identity", None),
+        ("deflate", None),
+        ("xgzip", None),
+        ("", None),
+    ],
+)
+async def test_a_long_answer_is_packed_as_its_client_likes_it_best(
+    client: httpx.AsyncClient, stores: Stores, path: str, asked: dict[str, Any], accept: str, coding: str | None
 ) -> None:
     await store(stores)
     _, parts = await raw(client, path, "identity", **asked)
     answer, packed = await raw(client, path, accept, **asked)
     body = b"".join(packed)
     assert "Accept-Encoding" in answer.headers["vary"]
-    if "gzip" in accept.lower() and "q=0," not in accept:
-        assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers.get("content-encoding") == coding
+    if coding:
         assert len(body) < len(b"".join(parts)) / 2
-        body = gzip.decompress(body)
-    else:
-        assert "content-encoding" not in answer.headers
+        body = gzip.decompress(body) if coding == "gzip" else zstd.decompress(body)
     assert body == b"".join(parts)
 
 
@@ -103,17 +120,17 @@ async def test_short_answers_and_problems_are_sent_as_they_are(client: httpx.Asy
         assert int(answer.headers["content-length"]) == len(answer.content)
 
 
-async def test_a_long_answer_is_packed_piece_by_piece(settings: Settings, stores: Stores) -> None:
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_a_long_answer_is_packed_piece_by_piece(settings: Settings, stores: Stores, coding: str) -> None:
     """Each piece can be unpacked as it comes, before the next is there."""
     await store(stores)
     async with (
         serving(app_of(settings, stores), settings, host="127.0.0.1", port=0) as address,
         httpx.AsyncClient(base_url=address) as client,
     ):
-        request = client.build_request("GET", "/points", headers={"Accept-Encoding": "gzip"})
+        request = client.build_request("GET", "/points", headers={"Accept-Encoding": coding})
         answer = await client.send(request, stream=True)
         assert "content-length" not in answer.headers
-        unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        first = unpacking.decompress(await anext(answer.aiter_raw()))
+        first = UNPACKERS[coding]().decompress(await anext(answer.aiter_raw()))
         assert first.startswith(b"[")
         await answer.aclose()

@@ -123,10 +123,11 @@ async def test_more_points_than_a_list_may_have_are_refused(client: httpx.AsyncC
     assert code(await ask(client, reverse)) == "INVALID_RANGE"
 
 
+AT_NOON = 'start: "2024-03-28T12:00:00Z", end: "2024-03-28T12:00:00Z"'
 OF_READINGS = {
     "points": "points(series: $name) { value }",
     "pointsConnection": "pointsConnection(series: $name) { edges { node { value } } }",
-    "buckets": 'buckets(series: $name, start: "2024-03-28T12:00:00Z", end: "2024-03-28T12:00:00Z", interval: "1d") { sum }',
+    "buckets": f'buckets(series: $name, {AT_NOON}, interval: "1d") {{ sum }}',
     "sampled": "sampled(series: $name) { sourceCount }",
     "latest": "latest(series: [$name]) { value }",
     "series": "series(name: $name) { count }",

@@ -50,6 +50,9 @@ matrix: ## the unit tests on each Python from 3.11 to 3.14 that is found here, o
 docs: $(VENV)/.installed-docs ## the site of docs/, to site/; a link or an anchor that leads nowhere is an error
 	$(BIN)/zensical build --strict --clean
 
+pictures: $(VENV)/.installed-test ## the pictures of the page in docs/pictures, taken anew
+	$(BIN)/python -m tests.pictures
+
 bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed ## queries and ingest beside their peers, to bench/results; BENCH=--quick only tries it
 	$(BIN)/python bench/queries.py $(BENCH)
 	$(BIN)/python bench/ingest.py $(BENCH)

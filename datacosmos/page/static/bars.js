@@ -5,7 +5,7 @@ import { fromISO } from "./ranges.js";
 /** @typedef {import("./discards.js").DiscardBucket} DiscardBucket */
 
 const MOST_BARS = 90;
-const ORDER = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
+export const ORDER = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
 
 /**
  * @param {HTMLCanvasElement} canvas
@@ -15,7 +15,7 @@ const ORDER = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
  * @param {string} chosen the one reason that is drawn, or ""
  */
 export function drawBars(canvas, buckets, range, inner, chosen) {
-  const bars = gathered(buckets);
+  const bars = gathered(buckets, MOST_BARS);
   const ratio = devicePixelRatio;
   const { clientWidth: width, clientHeight: height } = canvas;
   canvas.width = width * ratio;
@@ -44,15 +44,25 @@ export function drawBars(canvas, buckets, range, inner, chosen) {
   }
 }
 
-/** Several buckets a bar, so that bars are wide enough. @param {DiscardBucket[]} buckets @returns {DiscardBucket[]} */
-function gathered(buckets) {
-  const size = Math.ceil(buckets.length / MOST_BARS) || 1;
+/**
+ * Several buckets in one, so that there are no more than so many.
+ * @param {DiscardBucket[]} buckets
+ * @param {number} most
+ * @returns {DiscardBucket[]}
+ */
+export function gathered(buckets, most) {
+  const size = Math.ceil(buckets.length / most) || 1;
   const starts = buckets.filter((_, place) => place % size === 0);
   return starts.map(({ start }, place) => {
     const parts = buckets.slice(place * size, (place + 1) * size);
     const counts = parts.flatMap(({ byReason }) => byReason);
     const byReason = ORDER.map((reason) => ({ reason, count: sumOf(counts, reason) }));
-    return { start, end: parts.at(-1)?.end ?? start, count: 0, byReason };
+    return {
+      start,
+      end: parts.at(-1)?.end ?? start,
+      count: byReason.reduce((sum, { count }) => sum + count, 0),
+      byReason,
+    };
   });
 }
 

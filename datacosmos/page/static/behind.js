@@ -1,5 +1,6 @@
 // The table behind the chart, for those who read rather than look.
 
+import { gathered, ORDER } from "./bars.js";
 import { h } from "./elements.js";
 import { formatCount, formatTime, formatValue, visible } from "./formats.js";
 import { fromISO } from "./ranges.js";
@@ -26,6 +27,25 @@ export function tableOf(entries, range, zone) {
     {},
     h("caption", { id: "behind-caption" }, "What the chart shows, span by span"),
     h("thead", {}, h("tr", {}, ...head)),
+    h("tbody", {}, ...rows),
+  );
+}
+
+/** @param {import("./discards.js").DiscardBucket[]} buckets @param {import("./formats.js").Zone} zone */
+export function tableOfDiscards(buckets, zone) {
+  const rows = gathered(buckets, ROWS).map(({ start, count, byReason }) => {
+    const counts = [...byReason.map(({ count }) => count), count].map((count) =>
+      h("td", { class: "number" }, formatCount(count)),
+    );
+    return h("tr", {}, h("td", {}, formatTime(fromISO(start), zone)), ...counts);
+  });
+  const head = ["From", ...ORDER.map((reason) => reason.toLowerCase().replace("_", " ")), "all"];
+  const titles = head.map((title, place) => h("th", { scope: "col", class: place ? "number" : "" }, title));
+  return h(
+    "table",
+    {},
+    h("caption", {}, "Discards by reason, span by span"),
+    h("thead", {}, h("tr", {}, ...titles)),
     h("tbody", {}, ...rows),
   );
 }

@@ -2,11 +2,12 @@
 
 import { adviseOn, needsToken } from "./advice.js";
 import { ask, playground } from "./api.js";
-import { drawBars } from "./bars.js";
+import { drawBars, ORDER } from "./bars.js";
+import { tableOfDiscards } from "./behind.js";
 import { DiscardPane } from "./discard_pane.js";
 import { find, h, replace } from "./elements.js";
 import { exportDiscards } from "./export.js";
-import { formatCount, formatShortTime, visible } from "./formats.js";
+import { formatCount, formatLength, formatShortTime, visible } from "./formats.js";
 import { DISCARD_BUCKETS, DISCARDS } from "./queries.js";
 import { fromISO, intervalOf, toISO } from "./ranges.js";
 import { token } from "./token.js";
@@ -15,7 +16,6 @@ import { shown } from "./view.js";
 /** @typedef {{ start: string, end: string, count: number, byReason: { reason: string, count: number }[] }} DiscardBucket */
 /** @typedef {{ id: string, receivedAt: string, source: string, series: string | null, time: string | null, value: number | null, reason: string, reasons: string[], faults: string[], rawPreview: string }} Discard */
 
-export const REASONS = ["MALFORMED", "TOO_OLD", "SYSTEM", "SUSPECT", "DUPLICATE"];
 const BUCKETS = 400; // as many as marks above the chart can be told apart
 const EVERY = 10_000;
 const MOST_MARKS = 400;
@@ -70,12 +70,17 @@ export class Discards extends HTMLElement {
           { class: "row filters" },
           reasons,
           source,
-          save,
           h("a", { class: "playground", href: "/graphql" }, "Open in playground"),
         ),
         h("canvas", { class: "bars", role: "img", "aria-label": "Discards over time, by reason" }),
-        h("p", { class: "note", role: "status" }),
-        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Discards" }),
+        h(
+          "details",
+          { class: "behind" },
+          h("summary", {}, "Table"),
+          h("div", { class: "scroll spans", tabindex: 0, role: "region", "aria-label": "Table of the bars" }),
+        ),
+        h("div", { class: "row" }, h("p", { class: "note", role: "status" }), save),
+        h("div", { class: "scroll list", tabindex: 0, role: "region", "aria-label": "Discards" }),
         h("div", { class: "row pages" }, newest, older),
       ),
     ];
@@ -118,6 +123,7 @@ export class Discards extends HTMLElement {
     this.#drawBars();
     this.#showReasons();
     this.#mark();
+    replace(find(this, ".spans"), tableOfDiscards(this.#buckets, shown.view.zone));
   }
 
   /** @param {AbortSignal} signal */
@@ -127,7 +133,7 @@ export class Discards extends HTMLElement {
     this.#total = page.totalCount ?? 0;
     const discards = page.edges.map((/** @type {{ node: Discard }} */ { node }) => node).reverse();
     replace(
-      find(this, ".scroll"),
+      find(this, ".list"),
       tableOf(discards, (id) => shown.change({ discard: id })),
     );
     const older = /** @type {HTMLButtonElement} */ (find(this, ".older"));
@@ -144,7 +150,7 @@ export class Discards extends HTMLElement {
   /** Counts of each reason are switches that filter. */
   #showReasons() {
     const chosen = shown.view.reason;
-    const counts = new Map(REASONS.map((reason) => [reason, 0]));
+    const counts = new Map(ORDER.map((reason) => [reason, 0]));
     for (const { byReason } of this.#buckets)
       for (const { reason, count } of byReason) counts.set(reason, (counts.get(reason) ?? 0) + count);
     const buttons = [...counts].map(([reason, count]) =>
@@ -196,6 +202,15 @@ export class Discards extends HTMLElement {
   }
 }
 
+/** @param {Discard} discard */
+function wrong({ faults, reason, time, receivedAt }) {
+  if (faults.length) return visible(faults.join("; "));
+  if (reason === "DUPLICATE") return "repeats an accepted point";
+  const age = time === null ? 0 : fromISO(receivedAt) - fromISO(time);
+  if (reason === "TOO_OLD") return `${formatLength(age)} old when it was received`;
+  return age < 0 && reason === "SUSPECT" ? `${formatLength(-age)} in the future` : `tagged ${named(reason)}`;
+}
+
 /** @param {Discard[]} discards newest first @param {(id: string) => void} open */
 function tableOf(discards, open) {
   const head = ["Received", "Reason", "Source", "Series", "What was wrong", "Payload"].map((title) =>
@@ -217,7 +232,7 @@ function tableOf(discards, open) {
       h("td", {}, ...reasons),
       h("td", {}, visible(discard.source)),
       h("td", {}, h("bdi", {}, visible(discard.series ?? "–"))),
-      h("td", {}, visible(discard.faults.join("; ")) || "–"),
+      h("td", {}, wrong(discard)),
       h("td", {}, h("code", { class: "preview", dir: "ltr" }, visible(discard.rawPreview) || "(nothing)")),
     );
   });

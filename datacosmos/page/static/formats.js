@@ -82,11 +82,11 @@ function dayOf(step) {
   return step < 365 * 86_400 ? { month: "short" } : { year: "numeric" };
 }
 
-/** @param {number} value */
-export function formatValue(value) {
+/** @param {number} value @param {number} [digits] that count */
+export function formatValue(value, digits = 6) {
   const size = Math.abs(value);
   const notation = size !== 0 && (size >= 1e9 || size < 1e-4) ? "scientific" : "standard";
-  return new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6, notation }).format(value);
+  return new Intl.NumberFormat(undefined, { maximumSignificantDigits: digits, notation }).format(value);
 }
 
 /** @param {number} count */
@@ -126,10 +126,10 @@ const UNITS = [
   ["second", 1],
 ];
 
-/** How long ago, such as "3 min ago". @param {number} seconds */
-export function formatAgo(seconds) {
+/** How long ago, such as "3 min ago". @param {number} seconds @param {"short" | "narrow"} [style] */
+export function formatAgo(seconds, style = "short") {
   const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
-  const format = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" });
+  const format = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style });
   return format.format(-Math.floor(Math.max(0, seconds) / length), unit);
 }
 

@@ -34,7 +34,12 @@ class Health extends HTMLElement {
       h(
         "details",
         {},
-        h("summary", {}, h("span", { class: "lines", role: "status" }, "Asking how it is…")),
+        h(
+          "summary",
+          {},
+          h("span", { class: "lines", role: "status" }, "Asking how it is…"),
+          h("span", { class: "more" }, "Details"),
+        ),
         h("div", { class: "parts" }),
       ),
     );

@@ -114,13 +114,13 @@ async function storedSeries(signal) {
 /** @param {Listed} listed */
 function item({ name, label, about, value, unit, time, values }) {
   const isChosen = shown.view.series.includes(name);
-  const newest = value === null ? "–" : `${formatValue(value)} ${unit}`.trim();
+  const newest = value === null ? "–" : `${formatValue(value, 4)} ${unit}`.trim();
   const button = h(
     "button",
     { type: "button", "aria-pressed": String(isChosen), onclick: () => toggle(name) },
     h("span", { class: "name", title: visible(label) }, h("bdi", {}, visible(label))),
     h("span", { class: "value" }, newest),
-    h("span", { class: "about" }, about, time === null ? "" : ` · ${formatAgo(now() - time)}`),
+    h("span", { class: "about" }, about, time === null ? "" : ` · ${formatAgo(now() - time, "narrow")}`),
     null,
   );
   button.append(sparkline(values));

@@ -60,7 +60,7 @@ async def test_discards_are_for_administrators_and_shown_as_text_whatever_they_h
         await discards.get_by_role("button", name="malformed 4").wait_for()
         await discards.get_by_role("button", name="duplicate 1").click()
         await discards.get_by_text("1 discards in this range").wait_for()
-        await discards.locator("td button").click()
+        await discards.locator(".list td button").click()
         await page.locator("dialog .winner", has_text="value 4.5").wait_for()
         await page.keyboard.press("Escape")
         await discards.get_by_role("button", name="duplicate 1").click()
@@ -83,7 +83,7 @@ async def test_discards_are_for_administrators_and_shown_as_text_whatever_they_h
 
 async def see(page: Page, row: int, text: str, code: str) -> None:
     """Opens a discard, reads it, and closes it."""
-    await page.locator("dc-discards tbody tr").nth(row).locator("button").click()
+    await page.locator("dc-discards .list tbody tr").nth(row).locator("button").click()
     shown = page.locator("dialog")
     await shown.locator("pre.text").wait_for()
     assert await shown.locator("pre.text").inner_text() == text if len(text) > 90 else text in await shown.inner_text()
@@ -101,7 +101,7 @@ async def test_axe_finds_nothing_serious_in_light_dark_or_on_a_phone_and_keys_re
     await store(points)
     async with serving(app, settings, host="127.0.0.1", port=0) as address, opened(address) as (page, _):
         await give(page, ADMIN)
-        await page.locator("dc-discards tbody tr").first.wait_for()
+        await page.locator("dc-discards .list tbody tr").first.wait_for()
         await page.locator("dc-chart summary").click()
         await page.locator("dc-chart tbody tr").first.wait_for()
         await page.evaluate(AXE.read_text())
@@ -110,7 +110,7 @@ async def test_axe_finds_nothing_serious_in_light_dark_or_on_a_phone_and_keys_re
             await page.set_viewport_size({"width": width, "height": 800})
             assert await page.evaluate(WORST) == [], (theme, width)
             assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        await page.locator("dc-discards td button").first.click()
+        await page.locator("dc-discards .list td button").first.click()
         await page.locator("dialog pre").first.wait_for()
         assert await page.evaluate(WORST) == []
         await page.keyboard.press("Escape")

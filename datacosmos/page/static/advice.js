@@ -56,12 +56,12 @@ export function needsToken(role) {
   );
 }
 
-/** For a service that has no points yet. */
-export function noPoints() {
+/** For a service that has no points yet, or none of one series. @param {string} [series] */
+export function noPoints(series) {
   return h(
     "p",
     {},
-    "There are no points yet. ",
+    `There are no points${series ? ` of ${visible(series)}` : ""} yet. `,
     command("make run"),
     " brings simulated ones; ",
     command("DATACOSMOS_DATA_SERVER_URL"),

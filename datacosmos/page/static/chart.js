@@ -1,13 +1,13 @@
 // The chart of the chosen series: asks for what its range and width need, follows the feed, and draws.
 
-import { adviseOn, noPoints } from "./advice.js";
 import { AskError, now, playground } from "./api.js";
 import { tableOf } from "./behind.js";
 import { find, h, replace } from "./elements.js";
-import { formatCount, formatRange, formatTime } from "./formats.js";
+import { missing } from "./empty.js";
+import { formatCount, formatRange } from "./formats.js";
 import { listenToKeys } from "./gestures.js";
 import { Live } from "./live.js";
-import { curveQuery, extent, forecast, isStored, load } from "./load.js";
+import { boxesOf, curveQuery, extent, forecast, isStored, load } from "./load.js";
 import { Plot } from "./plot.js";
 import { fromISO, PRESETS, toISO, within } from "./ranges.js";
 import { token } from "./token.js";
@@ -19,6 +19,7 @@ import { shown } from "./view.js";
 
 const SETTLE = 120; // ms after a zoom before the new range is asked for
 const RETRY = 3000;
+const REFRESH = 15_000; // ms after which bands and counts are asked for again while the feed brings points
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Chart extends HTMLElement {
@@ -85,7 +86,11 @@ export class Chart extends HTMLElement {
     );
     find(this, "details").addEventListener("toggle", () => this.#drawTable());
     new ResizeObserver(() => this.#width > this.#askedWidth * 1.2 && this.#soon()).observe(holder);
-    token.addEventListener("change", () => this.#begin());
+    token.addEventListener("change", () => {
+      this.#live.follow([]); // what another token opened
+      this.#begin();
+    });
+    setInterval(() => this.#refresh(), REFRESH);
     document.addEventListener("visibilitychange", () => this.#follow());
     shown.watch(["series", "range", "start", "end", "live", "forecast"], () => this.#begin());
     shown.watch(["off", "zone"], () => this.#draw());
@@ -113,6 +118,11 @@ export class Chart extends HTMLElement {
   #follow() {
     const names = shown.view.live && !document.hidden ? this.names.filter((name) => !isStored(name)) : [];
     this.#live.follow(names);
+  }
+
+  #refresh() {
+    const isSampled = [...this.loaded.values()].some(({ exact }) => !exact);
+    if (shown.view.live && isSampled && !document.hidden && !this.hasAttribute("aria-busy")) this.#soon();
   }
 
   #soon() {
@@ -168,7 +178,6 @@ export class Chart extends HTMLElement {
 
   /** @param {string} name @param {AbortSignal} signal */
   async #load(name, signal) {
-    this.#live.remember();
     try {
       const loaded = await load(name, this.range, this.#width, signal);
       loaded.curve.add(
@@ -207,7 +216,7 @@ export class Chart extends HTMLElement {
     loaded.count += loaded.curve.add(points);
     if (loaded.known) {
       this.#changed = true;
-      if (loaded.curve.times.length > 8 * this.#width) this.#soon();
+      if (loaded.curve.times.length > 8 * this.#width || loaded.curve.isStale) this.#soon();
     } else this.#soon();
   }
 
@@ -261,7 +270,7 @@ export class Chart extends HTMLElement {
               hidden,
               unit: loaded.unit,
               columns: loaded.curve.columns(),
-              boxes: loaded.exact ? [] : boxesOf(loaded),
+              boxes: loaded.exact ? [] : boxesOf(loaded.buckets),
               ahead: this.#ahead.get(name) ?? null,
             },
           ],
@@ -281,7 +290,7 @@ export class Chart extends HTMLElement {
     const { query, variables } = curveQuery(this.names[0] ?? "datacosmos", this.range, this.#width);
     find(this, ".playground").setAttribute("href", playground(query, variables));
     const counts = this.entries.map(({ loaded }) => loaded).filter((loaded) => loaded !== null);
-    const count = counts.reduce((sum, loaded) => sum + loaded.count, 0);
+    const count = counts.reduce((sum, { exact, curve, count }) => sum + (exact ? curve.countIn(this.range) : count), 0);
     const how = counts.every(({ exact }) => exact) ? "all drawn" : "each pixel's extremes drawn";
     const span = formatRange(this.range, shown.view.zone);
     find(this, ".note").textContent = counts.length ? `${span}: ${formatCount(count)} points, ${how}` : "";
@@ -297,19 +306,7 @@ export class Chart extends HTMLElement {
       entries.every(({ loaded }) => !loaded?.curve.times.length) &&
       (entries.length === 0 || entries.some(({ loaded, fault }) => loaded || fault));
     empty.hidden = !isEmpty;
-    if (isEmpty) replace(empty, ...this.#missing(entries));
-  }
-
-  /** @param {Entry[]} entries @returns {Node[]} */
-  #missing(entries) {
-    if (entries.length === 0) return [h("p", {}, "No series is chosen. Choose one from the list.")];
-    const [fault] = entries.map(({ fault }) => fault).filter(Boolean);
-    if (fault) return [adviseOn(fault)];
-    const newest = Math.max(...entries.map(({ loaded }) => loaded?.newest ?? Number.NEGATIVE_INFINITY));
-    if (!Number.isFinite(newest)) return [noPoints()];
-    const show = h("button", { type: "button" }, "Show all of it");
-    show.addEventListener("click", () => shown.change({ range: "all", start: "", end: "", live: false }));
-    return [h("p", {}, `No points in this range. The newest is from ${formatTime(newest, shown.view.zone)}.`), show];
+    if (isEmpty) replace(empty, ...missing(entries));
   }
 
   #drawTable() {
@@ -344,13 +341,6 @@ export class Chart extends HTMLElement {
     else shown.change({ range: "", start: toISO(range.from), end: toISO(range.to), live: false });
   }
   #preset = shown.view.range || "15m";
-}
-
-/** @param {Loaded} loaded @returns {import("./plot.js").Box[]} */
-function boxesOf({ buckets }) {
-  return buckets.flatMap(({ start, end, min, max }) =>
-    min === null || max === null ? [] : [{ from: fromISO(start), to: fromISO(end), min, max }],
-  );
 }
 
 customElements.define("dc-chart", Chart);

@@ -24,6 +24,16 @@ export class Curve {
     this.longest = Math.max(usualLongest(this.times), span * 2.5);
   }
 
+  /** Whether it remembers far more than it holds, and is better asked for anew. */
+  get isStale() {
+    return this.#ids.size > 2 * this.times.length + 10_000;
+  }
+
+  /** How many there are of a range. @param {import("./ranges.js").Range} range */
+  countIn({ from, to }) {
+    return after(this.times, to) - after(this.times, from - TINY);
+  }
+
   get last() {
     const value = this.values.at(-1);
     const time = this.times.at(-1);

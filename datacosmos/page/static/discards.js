@@ -5,9 +5,10 @@ import { ask, playground } from "./api.js";
 import { drawBars, ORDER } from "./bars.js";
 import { tableOfDiscards } from "./behind.js";
 import { DiscardPane } from "./discard_pane.js";
+import { named, tableOf } from "./discard_table.js";
 import { find, h, replace } from "./elements.js";
 import { exportDiscards } from "./export.js";
-import { formatCount, formatLength, formatShortTime, visible } from "./formats.js";
+import { formatCount } from "./formats.js";
 import { DISCARD_BUCKETS, DISCARDS } from "./queries.js";
 import { fromISO, intervalOf, toISO } from "./ranges.js";
 import { token } from "./token.js";
@@ -20,11 +21,6 @@ const BUCKETS = 400; // as many as marks above the chart can be told apart
 const EVERY = 10_000;
 const MOST_MARKS = 400;
 
-/** How a reason reads. @param {string} reason */
-export function named(reason) {
-  return reason.toLowerCase().replace("_", " ");
-}
-
 export class Discards extends HTMLElement {
   #asking = new AbortController();
   /** @type {number | undefined} */
@@ -34,6 +30,7 @@ export class Discards extends HTMLElement {
   /** @type {import("./ranges.js").Range | null} */
   #asked = null;
   #total = 0;
+  #filtered = "";
 
   /** @param {import("./chart.js").Chart} chart */
   follow(chart) {
@@ -43,8 +40,7 @@ export class Discards extends HTMLElement {
     chart.addEventListener("asked", () => this.#ask());
     chart.addEventListener("drawn", () => this.#drawBars());
     token.addEventListener("change", () => this.#ask());
-    shown.watch(["reason", "source", "before"], () => this.#ask());
-    shown.watch(["zone"], () => this.#ask());
+    shown.watch(["reason", "source", "before", "zone"], () => this.#ask());
   }
 
   /** @returns {Node[]} */
@@ -132,10 +128,15 @@ export class Discards extends HTMLElement {
     const { discardsConnection: page } = await ask(DISCARDS, variables, signal);
     this.#total = page.totalCount ?? 0;
     const discards = page.edges.map((/** @type {{ node: Discard }} */ { node }) => node).reverse();
-    replace(
-      find(this, ".list"),
-      tableOf(discards, (id) => shown.change({ discard: id })),
-    );
+    const filter = JSON.stringify([shown.view.reason, shown.view.source, shown.view.before, shown.view.zone]);
+    const list = find(this, ".list");
+    // Whoever reads a row by keyboard keeps it, until something else is asked for.
+    if (filter !== this.#filtered || !list.contains(document.activeElement))
+      replace(
+        list,
+        tableOf(discards, (id) => shown.change({ discard: id })),
+      );
+    this.#filtered = filter;
     const older = /** @type {HTMLButtonElement} */ (find(this, ".older"));
     older.disabled = !page.pageInfo.hasPreviousPage;
     older.onclick = () => shown.change({ before: page.pageInfo.startCursor });
@@ -168,7 +169,9 @@ export class Discards extends HTMLElement {
     );
     const place = document.activeElement?.getAttribute("data-reason");
     replace(find(this, ".reasons"), ...buttons);
-    if (place) this.querySelector(`button[data-reason="${place}"]`)?.dispatchEvent(new Event("focus"));
+    /** @type {HTMLElement | null} */
+    const focused = place ? this.querySelector(`button[data-reason="${place}"]`) : null;
+    focused?.focus();
   }
 
   #drawBars() {
@@ -200,43 +203,6 @@ export class Discards extends HTMLElement {
       replace(find(this, ".advice"), adviseOn(error));
     }
   }
-}
-
-/** @param {Discard} discard */
-function wrong({ faults, reason, time, receivedAt }) {
-  if (faults.length) return visible(faults.join("; "));
-  if (reason === "DUPLICATE") return "repeats an accepted point";
-  const age = time === null ? 0 : fromISO(receivedAt) - fromISO(time);
-  if (reason === "TOO_OLD") return `${formatLength(age)} old when it was received`;
-  return age < 0 && reason === "SUSPECT" ? `${formatLength(-age)} in the future` : `tagged ${named(reason)}`;
-}
-
-/** @param {Discard[]} discards newest first @param {(id: string) => void} open */
-function tableOf(discards, open) {
-  const head = ["Received", "Reason", "Source", "Series", "What was wrong", "Payload"].map((title) =>
-    h("th", { scope: "col" }, title),
-  );
-  const rows = discards.map((discard) => {
-    const reasons = discard.reasons.map((reason) =>
-      h("span", { class: "reason" }, h("span", { class: "swatch", "data-reason": reason }), named(reason)),
-    );
-    const button = h(
-      "button",
-      { type: "button", class: "link", onclick: () => open(discard.id) },
-      formatShortTime(fromISO(discard.receivedAt), shown.view.zone),
-    );
-    return h(
-      "tr",
-      {},
-      h("td", {}, button),
-      h("td", {}, ...reasons),
-      h("td", {}, visible(discard.source)),
-      h("td", {}, h("bdi", {}, visible(discard.series ?? "–"))),
-      h("td", {}, wrong(discard)),
-      h("td", {}, h("code", { class: "preview", dir: "ltr" }, visible(discard.rawPreview) || "(nothing)")),
-    );
-  });
-  return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
 }
 
 customElements.define("dc-discards", Discards);

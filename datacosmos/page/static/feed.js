@@ -35,7 +35,7 @@ export class Feed {
         await this.#read();
       } catch (error) {
         if (this.#ended.signal.aborted) return;
-        this.follower.onState(error instanceof AskError ? error.message : "the feed broke off");
+        this.follower.onState(error instanceof AskError ? error.message : "it broke off");
       }
       await wait(this.#pause * (0.75 + Math.random() / 2), this.#ended.signal);
       this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2);
@@ -80,6 +80,7 @@ export class Feed {
     const answer = await response.json().catch(() => ({}));
     const code = answer.errors?.[0]?.extensions?.code ?? answer.extensions?.code ?? answer.code ?? "";
     if (response.status === 401) token.doubt(answer.detail ?? "the token is refused");
+    if ([401, 403].includes(response.status)) this.stop(); // until there is another token
     this.#forgetCursor(response.status === 410 ? "CURSOR_EXPIRED" : response.status === 400 ? "INVALID_CURSOR" : code);
     throw new AskError(answer.detail ?? `the feed answers ${response.status}`, code);
   }

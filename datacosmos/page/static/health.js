@@ -34,12 +34,7 @@ class Health extends HTMLElement {
       h(
         "details",
         {},
-        h(
-          "summary",
-          {},
-          h("span", { class: "lines", role: "status" }, "Asking how it is…"),
-          h("span", { class: "more" }, "Details"),
-        ),
+        h("summary", {}, h("span", { class: "lines" }, "Asking how it is…"), h("span", { class: "more" }, "Details")),
         h("div", { class: "parts" }),
       ),
     );

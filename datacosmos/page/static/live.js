@@ -56,20 +56,27 @@ export class Live {
 
   /** @param {string} name @param {import("./feed.js").Change[]} events */
   #take(name, events) {
-    const points = events.flatMap(({ kind, point }) => (point && kind !== "WITHDRAWN" ? [point] : []));
+    this.#remember();
+    const withdrawn = new Set(events.flatMap(({ kind, point }) => (kind === "WITHDRAWN" ? [point?.id] : [])));
+    if (withdrawn.size > 0) {
+      this.#recent = this.#recent.filter(({ point }) => !withdrawn.has(point.id));
+      this.listener.onFresh();
+    }
+    const points = events.flatMap(({ point }) => (point && !withdrawn.has(point.id) ? [point] : []));
     if (points.length === 0) return;
     for (const point of points) this.#recent.push({ name, at: performance.now(), point });
     this.listener.onPoints(name, points);
   }
 
   /** Forgets what is in every answer that is asked for from now on. */
-  remember() {
+  #remember() {
     const oldest = performance.now() - REMEMBERED;
     this.#recent = this.#recent.filter(({ at }) => at >= oldest);
   }
 
   /** Points that an answer under way may not hold yet. @param {string} name */
   recent(name) {
+    this.#remember();
     return this.#recent.filter((entry) => entry.name === name).map(({ point }) => point);
   }
 }

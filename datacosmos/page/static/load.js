@@ -81,6 +81,13 @@ async function askBuckets(name, range, interval, signal) {
   return (await ask(STORED_BUCKETS, { id: idOf(name), ...variables }, signal)).storedSeries?.buckets ?? [];
 }
 
+/** Each bucket that has points, from its least to its greatest. @param {Bucket[]} buckets @returns {import("./plot.js").Box[]} */
+export function boxesOf(buckets) {
+  return buckets.flatMap(({ start, end, min, max }) =>
+    min === null || max === null ? [] : [{ from: fromISO(start), to: fromISO(end), min, max }],
+  );
+}
+
 /** From a series' first point to its last; null where it has none. @param {string} name @param {AbortSignal} signal @returns {Promise<Range | null>} */
 export async function extent(name, signal) {
   const { first, last } = isStored(name)

@@ -1,6 +1,7 @@
 """What was discarded, for whom it is meant, and never as anything but text."""
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from playwright.async_api import Page
@@ -20,6 +21,7 @@ HOSTILE = {
     "directions": "\u202egnp.exe\u2066 \u200b|\x00|".encode(),
     "no text": b"\xff\xfe\x00",
 }
+APPEARANCES: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1280), ("dark", 1280), ("light", 360))
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 WORST = """axe.run().then(({violations}) => violations.filter(({impact}) => ["serious", "critical"].includes(impact))
     .map(({id, nodes}) => id + ": " + nodes.map(({html}) => html).join("; ")))"""
@@ -105,7 +107,7 @@ async def test_axe_finds_nothing_serious_in_light_dark_or_on_a_phone_and_keys_re
         await page.locator("dc-chart summary").click()
         await page.locator("dc-chart tbody tr").first.wait_for()
         await page.evaluate(AXE.read_text())
-        for theme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
+        for theme, width in APPEARANCES:
             await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             await page.set_viewport_size({"width": width, "height": 800})
             assert await page.evaluate(WORST) == [], (theme, width)

@@ -10,12 +10,17 @@ HERE = Path(__file__).parent
 NODE = Path(sysconfig.get_path("scripts")) / "node"
 
 
-async def node(script: str, *arguments: str) -> str:
-    """What a script here prints. Skips the test where its clients aren't installed."""
+def installed_node() -> Path:
+    """Skips the test where its clients aren't installed."""
     if not (HERE / "node_modules" / ".installed").exists():
         pytest.skip("the clients are not installed: make tests/process/clients/node_modules/.installed")
+    return NODE
+
+
+async def node(script: str, *arguments: str) -> str:
+    """What a script here prints."""
     process = await asyncio.create_subprocess_exec(
-        NODE, HERE / script, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        installed_node(), HERE / script, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode() + out.decode()

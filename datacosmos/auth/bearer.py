@@ -6,6 +6,7 @@ from datacosmos.auth.issuers import Caller, Issuer
 from datacosmos.errors import Unauthenticated
 
 HOW = "send `Authorization: Bearer <token>`"
+NO_TOKEN = f"this needs a token: {HOW}"
 
 
 def authenticate(authorization: str, issuers: Sequence[Issuer]) -> Caller:
@@ -15,7 +16,7 @@ def authenticate(authorization: str, issuers: Sequence[Issuer]) -> Caller:
     """
     scheme, _, token = authorization.strip().partition(" ")
     if not scheme:
-        raise Unauthenticated(f"this needs a token: {HOW}")
+        raise Unauthenticated(NO_TOKEN)
     if scheme.lower() != "bearer":
         raise Unauthenticated(f"the Authorization header holds no bearer token: {HOW}")
     for issuer in issuers:

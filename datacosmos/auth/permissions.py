@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import structlog
 
-from datacosmos.auth.bearer import HOW, authenticate
+from datacosmos.auth.bearer import HOW, NO_TOKEN, authenticate
 from datacosmos.auth.issuers import GIVEN_OUT, Caller, Issuer, Role
 from datacosmos.errors import Forbidden, Unauthenticated, UnknownSeries
 from datacosmos.settings import Settings
@@ -99,11 +100,13 @@ class AccessControl:
 
     def admit(self, headers: Mapping[str, str]) -> Permissions:
         """A wrong token opens just what no token opens."""
+        authorization = headers.get("authorization", "").strip()
+        if not authorization:
+            return _nobody(self.public_series)
         try:
-            caller = authenticate(headers.get("authorization", ""), self.issuers)
+            caller = authenticate(authorization, self.issuers)
         except Unauthenticated as error:
-            is_refused = bool(headers.get("authorization", "").strip())
-            return Permissions(self.public_series, fault=str(error), is_refused=is_refused)
+            return Permissions(self.public_series, fault=str(error), is_refused=True)
         if caller.role not in GIVEN_OUT:
             fault = "this token is for calls between our services alone"
             return Permissions(self.public_series, fault=fault, is_refused=True)
@@ -122,6 +125,11 @@ class AccessControl:
         if permissions.caller is None and not self.open_ingest:
             raise Unauthenticated(f"writing needs a token: {HOW}")
         return permissions
+
+
+@cache
+def _nobody(public_series: frozenset[str]) -> Permissions:
+    return Permissions(public_series, fault=NO_TOKEN)
 
 
 def unknown_series() -> UnknownSeries:

@@ -76,15 +76,14 @@ def _decode_json(text: bytes) -> Any:
 
 
 def _convert(fields: Any) -> Ask:
-    if _is_hash_alone(fields):
-        raise NO_HASHES
     try:
         ask = msgspec.convert(fields, Ask)
+        if ask.query and not ask.query.isspace():
+            return ask
+        fault = "the query is empty"
     except msgspec.ValidationError as error:
-        raise Refused(400, f"this is no GraphQL request: {error}") from None
-    if not ask.query.strip():
-        raise Refused(400, "this is no GraphQL request: the query is empty")
-    return ask
+        fault = str(error)
+    raise NO_HASHES if _is_hash_alone(fields) else Refused(400, f"this is no GraphQL request: {fault}")
 
 
 def _is_hash_alone(fields: Any) -> bool:

@@ -33,7 +33,7 @@ from datacosmos.api.graphql.schema import create_schema
 from datacosmos.api.graphql.streams import Operation, Streams
 from datacosmos.api.graphql.websocket import serve
 from datacosmos.api.intake import Intake
-from datacosmos.api.lists.answers import LongAnswer, join
+from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, join
 from datacosmos.api.lists.spool import Spool, Spools
 from datacosmos.api.lists.turns import EncodingTurns
 from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON, negotiate
@@ -156,10 +156,11 @@ class Endpoint:
             except UNREADABLE as error:
                 await refuse(refusal_of(error), call.media_type)(scope, receive, send)
                 return
-            if message["type"] != "http.request" or message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            is_whole = message["type"] == "http.request" and not message.get("more_body", False)
+            if not is_whole or len(body) > self._settings.max_request_bytes:
                 await otherwise(scope, _again(message, receive), send)
                 return
-            body: bytes = message["body"]
             answer = await self._execute(call, partial(decode, body.removeprefix(BOM_UTF8)))
             await answer(scope, receive, send)
 
@@ -231,7 +232,7 @@ class Endpoint:
         headers = _headers(call.media_type) | (RETRY_AFTER if _is_unavailable(result) else {})
         pieces = dump(body)
         if (whole := join(pieces)) is not None:
-            return Response(whole, status, headers)
+            return ShortAnswer(whole, status, headers)
         return LongAnswer(pieces, spool, self._pace, status, headers)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import closing
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from datacosmos.api.lists.spool import Span, Spool
@@ -29,6 +29,15 @@ class LongAnswer(StreamingResponse):
         with closing(self._spool):
             async with self._pace.taking(self._length):
                 await super().__call__(scope, receive, send)
+
+
+class ShortAnswer(Response):
+    """One as a whole, whose head costs no more than it must."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        self.raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self.raw_headers.append((b"content-length", b"%d" % len(body)))
 
 
 def join(pieces: Sequence[Piece]) -> bytes | None:

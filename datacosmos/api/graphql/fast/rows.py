@@ -34,7 +34,7 @@ from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from datacosmos.api.graphql.cursors import Kind, encode_key
+from datacosmos.api.graphql.cursors import Kind, encode_keys
 from datacosmos.api.graphql.listings import KEPT, Kept
 from datacosmos.api.lists.columns import OPTIONS, fill_rows, time_texts, value_texts
 from datacosmos.domain.columns import EPOCH, MILLISECOND, Columns, Records
@@ -62,11 +62,15 @@ class Constant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """Values for orjson, made of some fields of each record; and their texts, where columns hold them."""
+    """Values for orjson, made of some fields of each record; and their texts, where columns hold them.
+
+    `kept` is the field of the store whose values they are, as they stand there.
+    """
 
     names: frozenset[str]
     values: Callable[[Records], Values]
     texts: Callable[[Columns], Sequence[bytes]] | None = None
+    kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,11 @@ class Selection:
             parts.append(_literal(key) + b":" + text)
         return b"{" + b",".join(parts) + b"}"
 
+    @property
+    def _is_kept(self) -> bool:
+        """Whether its members are fields of the store by their names there."""
+        return all(isinstance(member, Leaf) and member.kept == key for key, member in self.members.items())
+
     def _objects(self, constants: Mapping[str, str], rows: Records) -> list[dict[str, Any]]:
         columns: list[Iterable[Any]] = []
         for member in self.members.values():
@@ -116,6 +125,8 @@ class Selection:
         keys = tuple(self.members)
         if not keys:
             return [{} for _ in rows]
+        if self._is_kept and all(tuple(row) == keys for row in rows):
+            return rows
         return [dict(zip(keys, row, strict=False)) for row in zip(*columns, strict=True)]
 
 
@@ -136,7 +147,7 @@ def cursor_leaf(item: GraphQLObjectType) -> Leaf:
 
     def values(rows: Records) -> Values:
         keys = (((time - START) // MILLISECOND, name.encode()) for time, name in map(take, rows))
-        return [encode_key(kept.kind or Kind.POINTS, *key).decode() for key in keys]
+        return [key.decode() for key in encode_keys(kept.kind or Kind.POINTS, keys)]
 
     return Leaf(frozenset({kept.time, "_id"}), values, _cursor_texts)
 
@@ -179,7 +190,10 @@ def _member(executor: Executor[Any], kept: Kept, field: GraphQLField, details: S
     if stored is None:
         return Constant(name=definition.python_name)
     name, absent, check = stored.name, stored.absent, _checking(field.type)
-    return Leaf(frozenset({name}), lambda rows: check([row.get(name, absent) for row in rows]), TEXTS.get(name))
+    as_it_is = None if isinstance(get_named_type(field.type), GraphQLEnumType) else name
+    return Leaf(
+        frozenset({name}), lambda rows: check([row.get(name, absent) for row in rows]), TEXTS.get(name), as_it_is
+    )
 
 
 def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Leaf:
@@ -252,7 +266,7 @@ def _check_lists(check: Callable[[Values], Values], values: Values, *, is_enum: 
 def _cursor_texts(some: Columns) -> list[bytes]:
     assert some.id is not None  # noqa: S101 - ids were asked for
     keys = zip(some.time.tolist(), some.id.tolist(), strict=True)
-    return [b'"%b"' % encode_key(Kind.POINTS, *key) for key in keys]
+    return [b'"%b"' % key for key in encode_keys(Kind.POINTS, keys)]
 
 
 def _id_texts(some: Columns) -> list[bytes]:

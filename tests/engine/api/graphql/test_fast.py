@@ -1,11 +1,14 @@
 """The fast way against Strawberry's own, over one store: no byte of any answer may differ."""
 
+import gzip
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import httpx
+import orjson
 import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given
@@ -28,6 +31,7 @@ from datacosmos.store.minutes.minutes import Minutes
 from datacosmos.store.mongo.connection import Database, Document
 from datacosmos.store.mongo.finding import Finder, Reading
 from datacosmos.store.mongo.ranges import Position
+from datacosmos.store.points.documents import to_document
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import ADMIN, NOON, OURS, SECOND, USER, ask, bearer, client_of, endpoint_of, point
@@ -65,7 +69,7 @@ def app(settings: Settings, stores: Stores, *, fast: bool) -> ASGIApp:
 
 @pytest.fixture
 async def both(settings: Settings, stores: Stores) -> AsyncGenerator[Both]:
-    settings = settings.model_copy(update={"max_points": LIMIT})
+    settings = settings.model_copy(update={"max_points": LIMIT, "max_request_bytes": 1 << 16})
     async with (
         client_of(app(settings, stores, fast=True)) as fast,
         client_of(app(settings, stores, fast=False)) as plain,
@@ -73,7 +77,7 @@ async def both(settings: Settings, stores: Stores) -> AsyncGenerator[Both]:
         yield Both(fast, plain)
 
 
-SERIES = ["datacosmos", "many", "odd", "one", "late", "none"]
+SERIES = ["datacosmos", "many", "full", "fewer", "odd", "one", "whole", "late", "none"]
 
 
 def sensor(number: int, **changes: Any) -> Point:
@@ -95,7 +99,11 @@ def everything() -> list[Point]:
     return [
         *plain,
         *discards,
-        *(point(NOON + n * MILLISECOND, value=float(n), series="many") for n in range(LIMIT + 1)),
+        *(
+            point(NOON + n * MILLISECOND, value=float(n), series=series)
+            for series, count in (("many", LIMIT + 1), ("full", LIMIT), ("fewer", LIMIT - 1))
+            for n in range(count)
+        ),
         point(NOON - SECOND, series="odd"),
         point(NOON, series="odd", value=float("nan")),
         point(NOON, series="one", value=float("inf")),
@@ -117,8 +125,10 @@ def location(user: str, seconds: float, **changes: Any) -> Location:
 
 
 @pytest.fixture
-async def stored(points: Points, minutes: Minutes) -> None:
+async def stored(points: Points, minutes: Minutes, database: Database) -> None:
     await points.add(everything())
+    whole = [to_document(point(NOON + n * SECOND, series="whole")) | {"value": n} for n in range(3)]
+    await database["points"].insert_many(whole)  # whole numbers, as another program may have stored them
     for each in locations():
         await minutes.fold(each)
 
@@ -135,7 +145,13 @@ DISCARD = [*POINT, "source", "reason", "reasons", "faults", "duplicateOf", "raw"
 READING = ["sensorId", "time", "temperatureC", "temperatureF", "__typename"]
 MINUTE = ["minute", "lat", "long", "accuracy", "speed", "count", "duplicates", "__typename"]
 PAGE_INFO = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
-TIMES = [f'"2024-03-28T12:00:0{second}Z"' for second in ("0", "0.5", "1", "2", "9")] + ['"noon"', "null", "5", "$time"]
+TIMES = [f'"2024-03-28T12:00:0{second}Z"' for second in ("0", "0.5", "1", "2", "9")] + [
+    '"noon"',
+    "null",
+    "5",
+    "$time",
+    "$end",
+]
 
 
 @st.composite
@@ -171,19 +187,22 @@ def arguments(draw: st.DrawFn, **choices: Sequence[str]) -> str:
 
 WINDOW = {"start": TIMES, "end": TIMES}
 CHOSEN = {
-    "series": ['"many"', '"odd"', '"one"', '"late"', '"none"', '"private"', "$series", '"da\\u0074acosmos"', "7"]
+    "series": [
+        *('"many"', '"full"', '"fewer"', '"odd"', '"one"', '"whole"', '"late"', '"none"', '"private"'),
+        *("$series", "$name", "$name", '"da\\u0074acosmos"', "7"),
+    ]
 } | WINDOW
 UNFAILING = ['"late"', '"none"', '"private"']
 CURSORS = ['"x"', "null", '"cG9pbnRzfDB8eA=="'] + [
     f'"{encode_cursor(kind, Position(NOON + n * SECOND, "id"))}"' for kind in Kind for n in (0, 1, 2)
 ]
 PAGED = {
-    "first": ["1", "2", "5", "$first", "0", "99", '"2"'],
+    "first": ["1", "2", "5", "11", "12", "13", "$first", "$page", "0", "99", '"2"'],
     "after": CURSORS,
-    "last": ["1", "2", "3", "12", "$first", "0", "99", "null"],
+    "last": ["1", "2", "3", "12", "$first", "$page", "0", "99", "null"],
     "before": CURSORS,
 }
-ORDERED = {"order": ["DESCENDING", "DESCENDING", "ASCENDING", "$order", '"DESCENDING"', "null"]}
+ORDERED = {"order": ["DESCENDING", "DESCENDING", "ASCENDING", "$order", "$way", '"DESCENDING"', "null"]}
 FILTERS = {
     "where": [
         "null",
@@ -207,8 +226,8 @@ ROOTS = [
     ("pointsConnection", CHOSEN | PAGED | FILTERS, pages("Point", POINT)),
     ("discards", REASONS | ORDERED, selections("Discard", DISCARD)),
     ("discardsConnection", REASONS | PAGED, pages("Discard", DISCARD)),
-    ("locations", {"userId": ['"ada"', '"ada"', '"bob"'], **WINDOW}, selections("LocationMinute", MINUTE)),
-    ("sensorReadings", {"sensorId": ['"s1"', '"s1"', '"%"'], **WINDOW}, selections("SensorReading", READING)),
+    ("locations", {"userId": ['"ada"', '"ada"', '"bob"', "$user"], **WINDOW}, selections("LocationMinute", MINUTE)),
+    ("sensorReadings", {"sensorId": ['"s1"', '"s1"', '"%"', "$user"], **WINDOW}, selections("SensorReading", READING)),
 ]
 
 
@@ -219,6 +238,11 @@ VARIABLES = [
     "$order: Order! = DESCENDING",
     "$high: Float",
     "$where: PointFilter",
+    "$end: DateTime!",
+    "$name: String",
+    "$user: String!",
+    "$page: Int",
+    "$way: Order",
 ]
 
 
@@ -230,7 +254,7 @@ def queries(draw: st.DrawFn) -> str:
             choices = choices | {"series": UNFAILING}  # noqa: PLW2901
         alias = draw(st.sampled_from(["", "first: ", "second: "]))
         given = draw(arguments(**choices))
-        if name in NEEDED and NEEDED[name] not in given:
+        if name in NEEDED and NEEDED[name].partition(":")[0] not in given:
             given = f"({NEEDED[name]})"
         fields.append(f"{alias}{name}{given}{draw(CONDITIONS)} {draw(inside)}")
     used = [part for part in ("$yes: Boolean!", "$no: Boolean!") if part.split(":")[0] in " ".join(fields)]
@@ -242,6 +266,11 @@ VALUES = st.fixed_dictionaries(
     {"yes": st.booleans(), "no": st.booleans()},
     optional={
         "time": st.sampled_from(["2024-03-28T12:00:01Z", "noon", None, 5]),
+        "end": st.sampled_from(["2024-03-28T12:00:01Z", "2024-03-28T13:00:00.5+01:00", "noon", None]),
+        "name": st.sampled_from([*SERIES, "private", None, 7]),
+        "user": st.sampled_from(["ada", "s1", None, 7]),
+        "page": st.sampled_from([1, 4, LIMIT - 1, LIMIT, LIMIT + 1, 0, None, "x"]),
+        "way": st.sampled_from(["ASCENDING", "DESCENDING", "UP", None]),
         "series": st.sampled_from(["datacosmos", "many", None, 7]),
         "first": st.sampled_from([1, 4, 0, "x"]),
         "high": st.sampled_from([1, 0.1, "x", None]),
@@ -270,6 +299,9 @@ ONE_BY_ONE = [
     '{ pointsConnection(series: "odd", first: 1) { edges { node { value } } pageInfo { hasNextPage endCursor } } }',
     '{ points(series: "late") { time } pointsConnection(series: "late") { pageInfo { startCursor } } }',
     '{ points(series: "many") { time } }',
+    '{ points(series: "full") { time value } fewer: points(series: "fewer") { time tags } }',
+    '{ points(series: "whole") { time value } }',
+    '{ points(series: "whole") { value tags } }',
     '{ points(series: "none") { time value } }',
     '{ pointsConnection(series: "none") { edges { cursor } pageInfo { endCursor } } }',
     "{ pointsConnection { a: edges { cursor } b: edges { node { value tags } } __typename } }",
@@ -435,3 +467,54 @@ async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stor
                 answer = await Both(fast, plain).ask(query, ADMIN)
             assert "hunter2" not in answer.text
             assert [line["event"] for line in logged].count("field failed") == 3
+
+
+async def parts(*texts: bytes) -> AsyncGenerator[bytes]:
+    for text in texts:
+        yield text
+
+
+BODY = orjson.dumps({"query": "{ points { time value } }"})
+SENT: dict[str, tuple[dict[str, str], bytes | Sequence[bytes]]] = {
+    "usual": ({}, BODY),
+    "a byte-order mark": ({}, BOM_UTF8 + BODY),
+    "a charset": ({"Content-Type": "Application/JSON; charset=utf-8"}, BODY),
+    "no content type": ({"Content-Type": ""}, BODY),
+    "a form": ({"Content-Type": "text/plain"}, BODY),
+    "GraphQL's own type": ({"Accept": "application/graphql-response+json"}, BODY),
+    "GraphQL's own type, for nothing executed": ({"Accept": "application/graphql-response+json"}, b'{"query":"{"}'),
+    "another type": ({"Accept": "text/csv"}, BODY),
+    "gzip": ({"Content-Encoding": "gzip"}, gzip.compress(BODY)),
+    "gzip that is none": ({"Content-Encoding": "gzip"}, BODY),
+    "another coding": ({"Content-Encoding": "br"}, BODY),
+    "in parts": ({}, (BODY[:9], BODY[9:])),
+    "in one part of unknown length": ({}, (BODY,)),
+    "too long": ({}, b" " * 70_000 + BODY),
+    "too long, in one part of unknown length": ({}, (b" " * 70_000 + BODY,)),
+    "nothing": ({}, b""),
+    "no JSON": ({}, b"{"),
+    "no object": ({}, b"5"),
+    "a batch": ({}, b"[" + BODY + b"]"),
+    "no query": ({}, b"{}"),
+    "a blank query": ({}, b'{"query":" "}'),
+    "a hash alone": ({}, b'{"extensions":{"persistedQuery":{"version":1}}}'),
+    "a hash with a blank query": ({}, b'{"query":"","extensions":{"persistedQuery":{"version":1}}}'),
+    "variables that are a list": ({}, b'{"query":"{ points { time } }","variables":[]}'),
+    "another operation": ({}, b'{"query":"query A { points { time } }","operationName":"B"}'),
+    "a wrong token": ({"Authorization": "Bearer x"}, BODY),
+}
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/graphql?unknown=1"])
+@pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
+async def test_both_ways_agree_on_heads_and_bodies(
+    both: Both, stored: None, sent: tuple[dict[str, str], bytes | Sequence[bytes]], path: str
+) -> None:
+    head, body = sent
+    headers = {"Content-Type": "application/json", "X-Request-ID": "one-for-both"} | head
+    answers = [
+        await client.post(path, content=body if isinstance(body, bytes) else parts(*body), headers=headers)
+        for client in (both.fast, both.plain)
+    ]
+    fast, plain = ((answer.status_code, answer.headers.raw, answer.content) for answer in answers)
+    assert fast == plain

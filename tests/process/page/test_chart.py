@@ -72,13 +72,14 @@ async def test_a_curve_appears_moves_and_is_asked_for_anew_at_each_zoom(
         assert await fragment(page) == {"range": ["6h"]}
 
 
-async def test_what_is_chosen_stands_in_the_address_and_keys_choose_it_too(
+async def test_the_first_points_appear_and_what_is_chosen_by_click_or_key_stands_in_the_address(
     app: ASGIApp, settings: Settings, points: Points
 ) -> None:
-    now = datetime.now(UTC)
-    await points.add([point(now - number * SECOND, value=1.0) for number in range(300)])
-    await points.add([point(now - number * SECOND, value=2.0, series="other") for number in range(300)])
     async with serving(app, settings, host="127.0.0.1", port=0) as address, opened(f"{address}/") as (page, _):
+        await page.locator(".empty", has_text="There are no points of datacosmos yet. make run").wait_for()
+        now = datetime.now(UTC)
+        await points.add([point(now - number * SECOND, value=1.0) for number in range(300)])
+        await page.locator("dc-legend .value", has_text="1").wait_for()
         await page.get_by_role("button", name="1 h", exact=True).click()
         await page.get_by_role("button", name="Local time").click()
         await page.get_by_role("button", name="datacosmos", exact=True).click()  # of the legend: it hides the curve

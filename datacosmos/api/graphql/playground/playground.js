@@ -10,6 +10,9 @@ const FIRST_QUERY = `# The points of the last hour, page by page:
 # { discards { reason faults receivedAt rawPreview } }
 # or, of a simulated sensor,
 # { sensorReadings(sensorId: "greenhouse") { time temperatureC } }
+#
+# Points as they are stored:
+# subscription { changes { events { kind point { time value } } } }
 
 query LastHour($start: DateTime) {
   pointsConnection(start: $start, first: 20) {
@@ -36,7 +39,8 @@ const kept = given ? null : recall("query");
 const firstVariables = JSON.stringify({ start: anHourAgo }, null, 2);
 const variables = given ? asked.get("variables") : (recall("variables") ?? firstVariables);
 const headers = JSON.stringify({ Authorization: "Bearer <token>" }, null, 2);
-const fetcher = GraphiQL.createFetcher({ url: window.location.pathname });
+const { origin, pathname } = window.location;
+const fetcher = GraphiQL.createFetcher({ url: pathname, subscriptionUrl: origin.replace("http", "ws") + pathname });
 
 // Where a browser keeps nothing, a reload begins anew.
 function recall(name) {

@@ -1,14 +1,19 @@
 import asyncio
+import json
+import secrets
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from itertools import count
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 from starlette.types import ASGIApp
 
+from datacosmos.api.graphql.http import PATH
+from datacosmos.domain.points import Reason
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.points.points import Points
-from tests.asking import point
+from tests.asking import ADMIN, NOON, SECOND, bearer, point
 from tests.browser import browser_page
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -83,3 +88,26 @@ async def test_a_query_in_the_address_is_shown_ready_to_run(app: ASGIApp, settin
         await page.goto(f"{address}/graphql?query=%7B%20points%20%7B%20value%20%7D%20%7D")
         await page.click(".graphiql-execute-button")
         await page.wait_for_selector(".result-window >> text=7.125")
+
+
+async def test_subscriptions_show_what_is_stored_as_it_is_and_take_the_token_of_the_headers(
+    app: ASGIApp, settings: Settings, points: Points
+) -> None:
+    async with (
+        serving(app, settings, host="127.0.0.1", port=0, websockets=[PATH]) as address,
+        browser_page() as (page, _),
+    ):
+        times = (NOON + number * SECOND for number in count())
+        for name, field, shown in (("changes", "point", "id"), ("discardChanges", "discard", "rawPreview")):
+            query = f"subscription {{ {name} {{ events {{ {field} {{ {shown} }} }} }} }}"
+            await page.goto(f"{address}/graphql?{urlencode({'query': query})}")
+            await page.click(".graphiql-editor-tool .CodeMirror:visible")
+            await page.keyboard.press("Control+A")
+            await page.keyboard.insert_text(json.dumps(bearer(ADMIN)))
+            await page.click(".graphiql-execute-button")
+            await page.wait_for_selector(".result-window >> text=events")  # where they begin
+            for _ in range(2):
+                accepted, discarded = point(next(times)), point(NOON, Reason.SYSTEM, raw=secrets.token_hex(8).encode())
+                await points.add([accepted, discarded])
+                text = accepted.id if name == "changes" else discarded.reading.raw.decode()
+                await page.wait_for_selector(f".result-window >> text={text}")

@@ -158,7 +158,7 @@ class Endpoint:
                 return
             body: bytes = message.get("body", b"")
             is_whole = message["type"] == "http.request" and not message.get("more_body", False)
-            if not is_whole or len(body) > self._settings.max_request_bytes:
+            if not is_whole or len(body) > self.settings.max_request_bytes:
                 await otherwise(scope, _again(message, receive), send)
                 return
             answer = await self._execute(call, partial(decode, body.removeprefix(BOM_UTF8)))

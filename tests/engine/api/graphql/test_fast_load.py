@@ -113,15 +113,19 @@ async def until_under_way(database: Database, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("path", ["/graphql?query={points{time}}", "/points"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/graphql?query={points{time}}", None), ("/graphql", {"query": "{points{time}}"}), ("/points", None)],
+)
 async def test_a_query_ends_in_mongodb_when_its_client_leaves(
-    settings: Settings, database: Database, stores: Stores, path: str
+    settings: Settings, database: Database, stores: Stores, path: str, body: dict[str, str] | None
 ) -> None:
     await database["points"].insert_one({})
     app = app_of(settings, replace(stores, points=Slow(database)))
     async with serving(app, settings, host="127.0.0.1", port=0) as address:
         async with httpx.AsyncClient() as client:
-            asking = asyncio.create_task(client.get(address + path, timeout=60))
+            method = "POST" if body else "GET"
+            asking = asyncio.create_task(client.request(method, address + path, json=body, timeout=60))
             await until_under_way(database, 1)
             asking.cancel()
         await until_under_way(database, 0)

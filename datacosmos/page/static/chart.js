@@ -38,6 +38,8 @@ export class Chart extends HTMLElement {
   #timer;
   /** @type {Range[]} */
   #zooms = [];
+  /** @type {Range | null} before the zoom that is under way */
+  #zoomedFrom = null;
   #askedWidth = Number.POSITIVE_INFINITY;
   #drawnAt = 0;
   #drawnTo = 0;
@@ -126,6 +128,7 @@ export class Chart extends HTMLElement {
   }
 
   #soon() {
+    if (this.#zoomedFrom) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#reload(), SETTLE);
   }
@@ -224,7 +227,7 @@ export class Chart extends HTMLElement {
   #tick() {
     requestAnimationFrame(() => this.#tick());
     const preset = PRESETS.get(shown.view.range);
-    if (!shown.view.live || !preset || document.hidden) return;
+    if (!shown.view.live || !preset || document.hidden || this.#zoomedFrom) return;
     const spacing = calm.matches ? 1000 : this.names.length > 1 ? 200 : 100;
     if (performance.now() - this.#drawnAt < spacing) return;
     const moves = now() - this.#drawnTo >= (this.range.to - this.range.from) / this.#width;
@@ -324,17 +327,25 @@ export class Chart extends HTMLElement {
     this.dispatchEvent(new CustomEvent("cursor", { detail: { time, values } }));
   }
 
-  /** Another range, drawn at once with what is there. @param {Range} range */
+  /** Another range, drawn at once with what is there; asked for, and written into the address, once it stays. @param {Range} range */
   #zoom(range) {
-    const { from, to } = within(range.from, range.to);
-    const isStep = this.#zooms.length === 0 || performance.now() - this.#zoomedAt > 1000;
-    if (isStep) this.#zooms.push(this.range);
-    this.#zoomedAt = performance.now();
-    shown.change({ range: "", start: toISO(from), end: toISO(to), live: false }, { replace: !isStep });
+    this.#zoomedFrom ??= this.range;
+    this.range = within(range.from, range.to);
+    this.#draw();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#settle(), SETTLE);
   }
-  #zoomedAt = 0;
+
+  #settle() {
+    const { from, to } = this.range;
+    if (this.#zoomedFrom) this.#zooms.push(this.#zoomedFrom);
+    this.#zoomedFrom = null;
+    shown.change({ range: "", start: toISO(from), end: toISO(to), live: false });
+  }
 
   #back() {
+    this.#zoomedFrom = null;
+    clearTimeout(this.#timer);
     const range = this.#zooms.pop();
     const isLast = this.#zooms.length === 0;
     if (!range || isLast) shown.change({ range: this.#preset, start: "", end: "", live: true });

@@ -87,11 +87,16 @@ function about({ loaded, fault }, range) {
   const last = loaded.curve.last;
   const ago = last && shown.view.live ? [h("span", {}, formatAgo(now() - last.time))] : [];
   const gap = loaded.curve.gaps(range.from, range.to).at(-1);
-  return [
-    ...ago,
-    gap ? tellGap(gap) : h("span", {}, last ? "no gap in view" : "no points in view"),
-    ...metricsOf(loaded),
-  ];
+  const view = gap ? tellGap(gap) : h("span", {}, last ? "no gap in view" : "no points in view");
+  return [...ago, view, ...(last ? [] : newest(loaded)), ...metricsOf(loaded)];
+}
+
+/** When the newest is, where none is in view. @param {import("./load.js").Loaded} loaded @returns {Node[]} */
+function newest({ newest: time }) {
+  if (time === null) return [];
+  const all = () => shown.change({ range: "all", start: "", end: "", live: false });
+  const text = `show all, up to ${formatShortTime(time, shown.view.zone)}`;
+  return [h("button", { type: "button", class: "link", onclick: all }, text)];
 }
 
 /** @param {import("./curve.js").Gap} gap */

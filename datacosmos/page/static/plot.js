@@ -89,7 +89,7 @@ export class Plot {
     this.uplot = uplot;
     const { left } = { left: () => uplot.over.getBoundingClientRect().left };
     listenToPointers(uplot.over, {
-      range: () => ({ from: uplot.scales["x"]?.min ?? 0, to: uplot.scales["x"]?.max ?? 1 }),
+      range: () => this.#drawing?.range ?? drawing.range,
       at: (clientX) => uplot.posToVal(clientX - left(), "x"),
       zoom: this.asked.zoom,
       back: this.asked.back,

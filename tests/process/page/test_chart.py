@@ -14,6 +14,7 @@ from tests.asking import SECOND, point
 from tests.process.page.opened import CHART, drawn, opened, settled, until
 
 COUNT, GAP = 12_000, range(5_000, 5_600)
+ZOOMED = "location.hash.includes('start=')"
 SHIFTS = """new Promise(resolve => {
     const seen = list => resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0));
     new PerformanceObserver(seen).observe({type: "layout-shift", buffered: true});
@@ -59,7 +60,7 @@ async def test_a_curve_appears_moves_and_is_asked_for_anew_at_each_zoom(
         await until(page, f"{CHART}.loaded.get('datacosmos').curve.values.at(-1) === 0.25")
 
         await drag(page, 0.7, 0.75)
-        await settled(page)
+        await until(page, ZOOMED)
         [start], [end] = (await fragment(page))["start"], (await fragment(page))["end"]
         begin, finish = (datetime.fromisoformat(text) for text in (start, end))
         assert timedelta(minutes=15) < finish - begin < timedelta(minutes=22)
@@ -93,6 +94,7 @@ async def test_the_first_points_appear_and_what_is_chosen_by_click_or_key_stands
         await page.locator(".plot").focus()
         await page.keyboard.press("ArrowUp")
         await page.keyboard.press("ArrowLeft")
+        await until(page, ZOOMED)
         await settled(page)
         zoomed = await page.evaluate("location.href")
         shown = await page.evaluate(f"{CHART}.range")

@@ -36,10 +36,9 @@ export class Chart extends HTMLElement {
   #loading = new AbortController();
   /** @type {number | undefined} */
   #timer;
-  /** @type {Range[]} */
+  /** @type {Partial<import("./view.js").View>[]} what was shown before each zoom */
   #zooms = [];
-  /** @type {Range | null} before the zoom that is under way */
-  #zoomedFrom = null;
+  #isZooming = false;
   #askedWidth = Number.POSITIVE_INFINITY;
   #drawnAt = 0;
   #drawnTo = 0;
@@ -128,7 +127,7 @@ export class Chart extends HTMLElement {
   }
 
   #soon() {
-    if (this.#zoomedFrom) return;
+    if (this.#isZooming) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#reload(), SETTLE);
   }
@@ -227,7 +226,7 @@ export class Chart extends HTMLElement {
   #tick() {
     requestAnimationFrame(() => this.#tick());
     const preset = PRESETS.get(shown.view.range);
-    if (!shown.view.live || !preset || document.hidden || this.#zoomedFrom) return;
+    if (!shown.view.live || !preset || document.hidden || this.#isZooming) return;
     const spacing = calm.matches ? 1000 : this.names.length > 1 ? 200 : 100;
     if (performance.now() - this.#drawnAt < spacing) return;
     const moves = now() - this.#drawnTo >= (this.range.to - this.range.from) / this.#width;
@@ -329,7 +328,7 @@ export class Chart extends HTMLElement {
 
   /** Another range, drawn at once with what is there; asked for, and written into the address, once it stays. @param {Range} range */
   #zoom(range) {
-    this.#zoomedFrom ??= this.range;
+    this.#isZooming = true;
     this.range = within(range.from, range.to);
     this.#draw();
     clearTimeout(this.#timer);
@@ -338,20 +337,20 @@ export class Chart extends HTMLElement {
 
   #settle() {
     const { from, to } = this.range;
-    if (this.#zoomedFrom) this.#zooms.push(this.#zoomedFrom);
-    this.#zoomedFrom = null;
+    const { range, start, end, live } = shown.view;
+    this.#isZooming = false;
+    this.#zooms.push({ range, start, end, live });
     shown.change({ range: "", start: toISO(from), end: toISO(to), live: false });
   }
 
+  /** To what was shown before the last zoom. */
   #back() {
-    this.#zoomedFrom = null;
+    this.#isZooming = false;
     clearTimeout(this.#timer);
-    const range = this.#zooms.pop();
-    const isLast = this.#zooms.length === 0;
-    if (!range || isLast) shown.change({ range: this.#preset, start: "", end: "", live: true });
-    else shown.change({ range: "", start: toISO(range.from), end: toISO(range.to), live: false });
+    const before = this.#zooms.pop() ?? { range: shown.view.range || "15m", start: "", end: "", live: true };
+    shown.change(before);
+    this.#reload();
   }
-  #preset = shown.view.range || "15m";
 }
 
 customElements.define("dc-chart", Chart);

@@ -59,10 +59,15 @@ export async function ask(query, variables = {}, signal) {
   const headers = { "Content-Type": "application/json" };
   const response = await request("/graphql", { method: "POST", headers, body, signal: signal ?? null });
   const answer = await response.json().catch(() => ({}));
-  const fault = answer.errors?.[0];
+  const fault = answer.errors?.find(isSerious);
   if (fault) throw failure(fault.message, fault.extensions?.code ?? "INTERNAL");
   if (!answer.data) throw new AskError(answer.detail ?? `the service answers ${response.status}`, "INTERNAL");
   return answer.data;
+}
+
+/** A count that takes too long is null, and everything else is there. @param {{ path?: (string | number)[] }} error */
+function isSerious({ path }) {
+  return path?.at(-1) !== "totalCount";
 }
 
 /**

@@ -203,11 +203,21 @@ export class Chart extends HTMLElement {
     const wanted = shown.view.forecast ? this.names.filter(isStored) : [];
     for (const name of this.#ahead.keys()) if (!wanted.includes(name)) this.#ahead.delete(name);
     for (const name of wanted) {
-      const ahead = this.#ahead.get(name) ?? (await forecast(name, signal).catch(() => null));
+      const ahead = this.#ahead.get(name) ?? (await this.#forecast(name, signal));
       if (ahead === null) continue;
       this.#ahead.set(name, ahead);
       if (shown.view.range === "all")
         this.range = { ...this.range, to: Math.max(this.range.to, ahead.times.at(-1) ?? 0) };
+    }
+  }
+
+  /** @param {string} name @param {AbortSignal} signal */
+  async #forecast(name, signal) {
+    try {
+      return await forecast(name, signal);
+    } catch (error) {
+      this.#faults.set(name, error);
+      return null;
     }
   }
 

@@ -101,10 +101,8 @@ function payload({ rawBase64 }) {
   const text = new TextDecoder().decode(bytes);
   const copy = h("button", { type: "button" }, "Copy");
   copy.addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(text).then(
-      () => (copy.textContent = "Copied"),
-      () => (copy.textContent = "The browser refuses to copy"),
-    );
+    const isCopied = await copied(text);
+    copy.textContent = isCopied ? "Copied" : "The browser refuses to copy";
   });
   const size = `${formatCount(bytes.length)} bytes`;
   return [
@@ -117,6 +115,16 @@ function payload({ rawBase64 }) {
       ...growing(bytes.length, "hex", (end) => hex(bytes.subarray(0, Math.ceil(end / 4)))),
     ),
   ];
+}
+
+/** @param {string} text */
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text); // which is there on secure origins alone
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A text that is shown part by part, however long it is. @param {number} length @param {string} kind @param {(end: number) => string} read @returns {Node[]} */

@@ -29,7 +29,6 @@ export class Discards extends HTMLElement {
   #buckets = [];
   /** @type {import("./ranges.js").Range | null} */
   #asked = null;
-  #total = 0;
   #filtered = "";
 
   /** @param {import("./chart.js").Chart} chart */
@@ -126,7 +125,7 @@ export class Discards extends HTMLElement {
   async #askPage(signal) {
     const variables = { ...this.#filter, before: shown.view.before || null };
     const { discardsConnection: page } = await ask(DISCARDS, variables, signal);
-    this.#total = page.totalCount ?? 0;
+
     const discards = page.edges.map((/** @type {{ node: Discard }} */ { node }) => node).reverse();
     const filter = JSON.stringify([shown.view.reason, shown.view.source, shown.view.before, shown.view.zone]);
     const list = find(this, ".list");
@@ -142,10 +141,7 @@ export class Discards extends HTMLElement {
     older.onclick = () => shown.change({ before: page.pageInfo.startCursor });
     /** @type {HTMLButtonElement} */ (find(this, ".newest")).disabled = !shown.view.before;
     find(this, ".playground").setAttribute("href", playground(DISCARDS, variables));
-    find(this, ".note").textContent =
-      this.#total === 0
-        ? "Nothing was discarded in this range, as it is filtered."
-        : `${formatCount(this.#total)} discards in this range`;
+    find(this, ".note").textContent = countOf(page.totalCount);
   }
 
   /** Counts of each reason are switches that filter. */
@@ -203,6 +199,12 @@ export class Discards extends HTMLElement {
       replace(find(this, ".advice"), adviseOn(error));
     }
   }
+}
+
+/** @param {number | null} total */
+function countOf(total) {
+  if (total === 0) return "Nothing was discarded in this range, as it is filtered.";
+  return total === null ? "More discards than can be counted in time" : `${formatCount(total)} discards in this range`;
 }
 
 customElements.define("dc-discards", Discards);

@@ -1,7 +1,7 @@
 // The list of series: search, the newest value and how long ago it was, a small line; a click draws it.
 
 import { adviseOn, noPoints } from "./advice.js";
-import { ask, now } from "./api.js";
+import { AskError, ask, now } from "./api.js";
 import { find, h, replace } from "./elements.js";
 import { formatAgo, formatValue, visible } from "./formats.js";
 import { storedName, UNITS } from "./load.js";
@@ -97,7 +97,15 @@ async function readingsSeries(signal) {
 
 /** @param {AbortSignal} signal */
 async function storedSeries(signal) {
-  const { storedSeriesConnection: found } = await ask(STORED_SERIES, { search: shown.view.search || null }, signal);
+  const search = shown.view.search || null;
+  const found = await ask(STORED_SERIES, { search }, signal).then(
+    ({ storedSeriesConnection }) => storedSeriesConnection,
+    (error) => {
+      if (error instanceof AskError && error.code === "UNAUTHENTICATED") return null; // as the token's field says
+      throw error;
+    },
+  );
+  if (found === null) return { listed: [], isMore: false };
   /** @type {Listed[]} */
   const listed = found.edges.map((/** @type {any} */ { node }) => ({
     name: storedName(node.id),

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
+import httpx
 from playwright.async_api import Page
 from starlette.types import ASGIApp
 
@@ -14,6 +15,7 @@ from tests.asking import SECOND, point
 from tests.process.page.opened import CHART, drawn, opened, settled, until
 
 COUNT, GAP = 12_000, range(5_000, 5_600)
+TIDE = {"name": "tide", "unit": "m", "start": "2026-01-01T00:00:00Z", "interval": 60, "values": [1.5, 2.5, 3.5] * 9}
 ZOOMED = "location.hash.includes('start=')"
 SHIFTS = """new Promise(resolve => {
     const seen = list => resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0));
@@ -104,6 +106,13 @@ async def test_the_first_points_appear_and_what_is_chosen_by_click_or_key_stands
         await page.wait_for_selector("#zone >> text=UTC")
         await page.wait_for_selector("dc-legend .value")
         assert await page.evaluate(f"{CHART}.range") == shown
+
+        async with httpx.AsyncClient(base_url=address) as client:
+            await client.post("/series", json=TIDE)
+        await page.get_by_label("Search series").fill("TID")
+        await page.locator("dc-series li", has_text="tide").locator("button").click()
+        await page.get_by_role("button", name="show all, up to").click()
+        await page.locator("dc-legend li", has_text="tide").get_by_text("2.5 m", exact=True).first.wait_for()
 
         await page.locator(".plot").focus()
         await page.keyboard.press("Home")

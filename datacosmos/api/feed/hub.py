@@ -21,6 +21,7 @@ log = structlog.stdlib.get_logger(__name__)
 MOST_EVENTS, MOST_BATCHES = 10_000, 2_000
 PAUSE, LONGEST_PAUSE = 0.0001, 0.05
 """Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
+PATIENCE = 1.0  # seconds in which a stream ends
 BACKOFF = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
 MakeFrame = Callable[[Topic, Batch], Frame | None]
 
@@ -107,8 +108,9 @@ class Hub:
         task, self._task = self._task, None
         self._ring.clear()
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+            while not task.done():  # the driver may swallow a cancellation
+                task.cancel()
+                await asyncio.wait({task}, timeout=PATIENCE)
 
     async def _run(self) -> None:
         try:

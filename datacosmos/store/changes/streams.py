@@ -113,7 +113,9 @@ class Stream:
 
     async def _ask(self, command: Document) -> Document:
         with _expiry(), store_errors():
-            return await self._database.command(command, codec_options=UTC_TIMES, session=self._session)
+            reply = await self._database.command(command, codec_options=UTC_TIMES, session=self._session)
+        check_cancelled()
+        return reply
 
 
 @asynccontextmanager
@@ -126,6 +128,13 @@ async def opened(
         yield stream, await stream.open(after)
     finally:
         await asyncio.shield(stream.close())
+
+
+def check_cancelled() -> None:
+    """Raises CancelledError where the driver has swallowed it, as it does when its answer comes at the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @contextmanager

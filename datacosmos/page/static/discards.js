@@ -60,13 +60,7 @@ export class Discards extends HTMLElement {
       h(
         "div",
         { class: "shown" },
-        h(
-          "div",
-          { class: "row filters" },
-          reasons,
-          source,
-          h("a", { class: "playground", href: "/graphql" }, "Open in playground"),
-        ),
+        h("div", { class: "row filters" }, reasons, source),
         h("canvas", { class: "bars", role: "img", "aria-label": "Discards over time, by reason" }),
         h(
           "details",
@@ -74,7 +68,13 @@ export class Discards extends HTMLElement {
           h("summary", {}, "Table"),
           h("div", { class: "scroll spans", tabindex: 0, role: "region", "aria-label": "Table of the bars" }),
         ),
-        h("div", { class: "row" }, h("p", { class: "note", role: "status" }), save),
+        h(
+          "div",
+          { class: "row" },
+          h("p", { class: "note", role: "status" }),
+          save,
+          h("a", { class: "playground", href: "/graphql" }, "Open in playground"),
+        ),
         h("div", { class: "scroll list", tabindex: 0, role: "region", "aria-label": "Discards" }),
         h("div", { class: "row pages" }, newest, older),
       ),

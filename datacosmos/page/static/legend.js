@@ -87,7 +87,8 @@ function about({ loaded, fault }, range) {
   const last = loaded.curve.last;
   const ago = last && shown.view.live ? [h("span", {}, formatAgo(now() - last.time))] : [];
   const gap = loaded.curve.gaps(range.from, range.to).at(-1);
-  const view = gap ? tellGap(gap) : h("span", {}, last ? "no gap in view" : "no points in view");
+  const none = loaded.exact ? "no gap in view" : `no gap of more than ${formatLength(loaded.curve.longest)} in view`;
+  const view = gap ? tellGap(gap) : h("span", {}, last ? none : "no points in view");
   return [...ago, view, ...(last ? [] : newest(loaded)), ...metricsOf(loaded)];
 }
 

@@ -41,7 +41,7 @@ function waitForPrimary(admin) {
 }
 
 function ensureUser(home, name, pwd, ...roles) {
-  const user = { pwd, roles: roles.map((role) => ({ role, db: "datacosmos" })) };
+  const user = { pwd, roles };
   if (home.getUser(name)) home.updateUser(name, user);
   else home.createUser({ user: name, ...user });
 }
@@ -58,5 +58,7 @@ if (!known) {
 }
 
 const home = admin.getSiblingDB("datacosmos");
-ensureUser(home, "datacosmos", MONGODB_PASSWORD, "readWrite", "dbAdmin");
+// It sees from serverStatus how far back the oplog reaches, and so the changes.
+const monitor = { role: "clusterMonitor", db: "admin" };
+ensureUser(home, "datacosmos", MONGODB_PASSWORD, "readWrite", "dbAdmin", monitor);
 ensureUser(home, "reader", MONGODB_READER_PASSWORD, "read");

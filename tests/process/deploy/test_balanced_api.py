@@ -1,15 +1,23 @@
 """The load balancer in front of two real processes of the API, which share the engines of a `serve`."""
 
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from datacosmos.domain.changes import Accepted
 from datacosmos.engines.data_dir import free_port
 from tests.process.deploy.balancer import NGINX, REPLICAS, name_server, nginx
-from tests.programs import NO_CALCULATION, Program, program
+from tests.process.faults.senders import record
+from tests.process.faults.subscribers import Changes, Client, event_source, gql_websocket
+from tests.programs import NO_CALCULATION, Program, program, run
 
+CLIENTS: tuple[Client, ...] = (event_source, gql_websocket)
+MAST = Accepted("sensors/mast")
 pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="there is no wheel of nginx for this system")
 
 
@@ -20,8 +28,23 @@ def exports(address: str) -> float:
     return sum(float(line.removeprefix(counted)) for line in lines if line.startswith(counted))
 
 
+@dataclass(frozen=True)
+class Door:
+    url: str
+    secret: str
+
+    def token(self) -> str:
+        return self.secret
+
+
+async def first_of(frames: AsyncGenerator[Changes]) -> Changes:
+    """The first changes that aren't a heartbeat."""
+    async with asyncio.timeout(60), aclosing(frames):
+        return await anext(changes async for changes in frames if changes["events"])
+
+
 @pytest.mark.timeout(240)
-async def test_two_api_processes_answer_behind_one_address_and_one_that_is_killed_costs_no_request(
+async def test_two_api_processes_answer_behind_one_address_and_one_that_is_killed_costs_no_request_and_no_change(
     tmp_path: Path,
 ) -> None:
     port = str(free_port(0))
@@ -53,7 +76,16 @@ async def test_two_api_processes_answer_behind_one_address_and_one_that_is_kille
         assert second > 0
         assert first + second == 10
 
+        _, token, _ = await run("token", "--role", "user", folder=tmp_path)
+        door = Door(str(client.base_url).rstrip("/"), token.strip())
+        client.post("/sensors", content=record("mast", at="2026-01-01T00:00:01")).raise_for_status()
+        followed = [await first_of(follow(door, MAST, {"start": "2026-01-01T00:00:00Z"})) for follow in CLIENTS]
+
         await apis[REPLICAS[0]].kill()
+        client.post("/sensors", content=record("mast", at="2026-01-01T00:00:02")).raise_for_status()
+        for follow, changes in zip(CLIENTS, followed, strict=True):
+            [change] = (await first_of(follow(door, MAST, {"after": changes["cursor"]})))["events"]
+            assert change["point"]["id"] != changes["events"][0]["point"]["id"]
         for _ in range(20):
             assert client.get("/points").status_code == 200
         assert exports(apis[REPLICAS[1]].address) == second + 20

@@ -9,17 +9,30 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import gql
 import httpx
 import orjson
+from gql.transport.exceptions import TransportError, TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
+from websockets.exceptions import WebSocketException
 
 from datacosmos.domain.changes import Accepted, Topic
-from tests.process.faults.group import Group
 from tests.programs import COMMAND, environment
 
 Changes = dict[str, Any]
-Client = Callable[[Group, Topic, Mapping[str, str]], AsyncGenerator[Changes]]
+
+
+class Service(Protocol):
+    """Where it is asked, and as whom."""
+
+    @property
+    def url(self) -> str: ...
+    def token(self) -> str: ...
+
+
+Client = Callable[[Service, Topic, Mapping[str, str]], AsyncGenerator[Changes]]
 """What comes of one connection, from where `after` or `start` say."""
 TRUSTED = ssl.create_default_context()  # which takes longer to make than all the rest of a connection
 
@@ -45,20 +58,20 @@ class Subscriber:
     is_live: bool = False
     ends: Counter[str] = field(default_factory=Counter[str])
 
-    async def follow(self, group: Group, chance: random.Random) -> None:
+    async def follow(self, service: Service, chance: random.Random) -> None:
         """For ever: a connection lasts as long as chance and the service let it."""
         while True:
             try:
                 async with asyncio.timeout(None) as life:
-                    await self._listen(group, chance, life)
+                    await self._listen(service, chance, life)
             except (Unavailable, TimeoutError, httpx.TransportError) as error:
                 self.ends[repr(error)] += 1
             await asyncio.sleep(chance.uniform(0, 0.3))
 
-    async def _listen(self, group: Group, chance: random.Random, life: asyncio.Timeout) -> None:
+    async def _listen(self, service: Service, chance: random.Random, life: asyncio.Timeout) -> None:
         """Killed some seconds after the first word."""
         asked = {name: value for name, value in (("after", self.cursor), ("start", self.start)) if value}
-        async with aclosing(self.client(group, self.topic, asked)) as connection:
+        async with aclosing(self.client(service, self.topic, asked)) as connection:
             async for changes in connection:
                 if life.when() is None:
                     life.reschedule(asyncio.get_running_loop().time() + chance.uniform(0, self.lifetime))
@@ -73,17 +86,63 @@ def id_of(change: Changes) -> str:
     return (change.get("point") or change["discard"])["id"]
 
 
-async def event_source(group: Group, topic: Topic, asked: Mapping[str, str]) -> AsyncGenerator[Changes]:
+async def event_source(service: Service, topic: Topic, asked: Mapping[str, str]) -> AsyncGenerator[Changes]:
     """As a browser's, which has the cursor in a header."""
     path, filters = address_of(topic)
-    headers = bearer(group) | ({"Last-Event-ID": asked["after"]} if "after" in asked else {})
+    headers = bearer(service) | ({"Last-Event-ID": asked["after"]} if "after" in asked else {})
     params = {**filters, **({"start": asked["start"]} if "start" in asked else {})}
     async with (
-        httpx.AsyncClient(base_url=group.url, headers=headers, timeout=30, verify=TRUSTED) as client,
+        httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30, verify=TRUSTED) as client,
         client.stream("GET", path, params=params) as answer,
     ):
         async for message in messages_of(answer):
             yield orjson.loads(message["data"])
+
+
+async def graphql_sse(service: Service, topic: Topic, asked: Mapping[str, str]) -> AsyncGenerator[Changes]:
+    query, variables = subscription(topic, asked)
+    headers = bearer(service) | {"Accept": "text/event-stream"}
+    async with (
+        httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30, verify=TRUSTED) as client,
+        client.stream("POST", "/graphql", json={"query": query, "variables": variables}) as answer,
+    ):
+        async for message in messages_of(answer):
+            yield data_of(orjson.loads(message["data"]))
+
+
+async def gql_websocket(service: Service, topic: Topic, asked: Mapping[str, str]) -> AsyncGenerator[Changes]:
+    query, variables = subscription(topic, asked)
+    url = service.url.replace("http", "ws") + "/graphql"
+    transport = WebsocketsTransport(url=url, init_payload=bearer(service), close_timeout=1)
+    try:
+        async with gql.Client(transport=transport) as session:
+            request = gql.GraphQLRequest(query, variable_values=variables)
+            async with aclosing(session.subscribe(request)) as results:
+                async for result in results:
+                    yield data_of({"data": result})
+    except TransportQueryError as error:
+        raise ended_by(error.errors[0] if error.errors else {}) from None
+    except (TransportError, WebSocketException, OSError) as error:
+        raise Unavailable(repr(error)) from None
+
+
+def subscription(topic: Topic, asked: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The query, and its variables."""
+    if isinstance(topic, Accepted):
+        name, filters, declared = "changes", {"series": topic.series}, "$series: String!"
+    else:
+        name, filters, declared = "discardChanges", {"reason": topic.reason and topic.reason.name}, "$reason: Reason"
+    given = ", ".join(f"{each}: ${each}" for each in (*filters, "start", "after"))
+    shown = "cursor events { kind point { id } discard { id } }"
+    query = f"subscription ({declared}, $start: DateTime, $after: String) {{ {name}({given}) {{ {shown} }} }}"
+    return query, {each: value for each, value in {**filters, **asked}.items() if value}
+
+
+def data_of(result: Any) -> Changes:
+    if errors := result.get("errors"):
+        raise ended_by(errors[0])
+    [changes] = result["data"].values()
+    return changes
 
 
 async def messages_of(answer: httpx.Response) -> AsyncGenerator[dict[str, str]]:
@@ -95,10 +154,11 @@ async def messages_of(answer: httpx.Response) -> AsyncGenerator[dict[str, str]]:
     async for piece in answer.aiter_raw():
         *messages, rest = (rest + piece).split(b"\n\n")
         for text in messages:
-            message = dict(line.split(": ", 1) for line in text.decode().split("\n"))
+            fields = (line.partition(":") for line in text.decode().split("\n"))
+            message = {name: value.removeprefix(" ") for name, _, value in fields}
             if message.get("event") == "error":
                 raise ended_by(json.loads(message["data"]))
-            if "data" in message:
+            if message.get("data"):
                 yield message
 
 
@@ -108,11 +168,11 @@ def ended_by(error: Any) -> Unavailable:
     return Unavailable(error["message"])
 
 
-async def watch(group: Group, topic: Topic, asked: Mapping[str, str]) -> AsyncGenerator[Changes]:
+async def watch(service: Service, topic: Topic, asked: Mapping[str, str]) -> AsyncGenerator[Changes]:
     """The command, killed at the end. What has no cursor behind it comes again."""
     named = (topic.series,) if isinstance(topic, Accepted) else ("--discards",)
     options = (word for name, value in asked.items() for word in (f"--{name}", value))
-    variables = {"DATACOSMOS_URL": group.url, "DATACOSMOS_TOKEN": group.token()}
+    variables = {"DATACOSMOS_URL": service.url, "DATACOSMOS_TOKEN": service.token()}
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, "watch", *named, *options),
         cwd=Path("/"), env=environment(variables), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
@@ -137,5 +197,5 @@ def address_of(topic: Topic) -> tuple[str, dict[str, str]]:
     return "/changes/discards", {"reason": topic.reason.name} if topic.reason else {}
 
 
-def bearer(group: Group) -> dict[str, str]:
-    return {"Authorization": f"Bearer {group.token()}"}
+def bearer(service: Service) -> dict[str, str]:
+    return {"Authorization": f"Bearer {service.token()}"}

@@ -21,13 +21,13 @@ from tests.process.faults.account import mongodb_url
 from tests.process.faults.group import Group, group
 from tests.process.faults.senders import Batch, Sensors, record
 from tests.process.faults.service import until, until_asked
-from tests.process.faults.subscribers import Client, Subscriber, event_source, watch
+from tests.process.faults.subscribers import Client, Subscriber, event_source, gql_websocket, graphql_sse, watch
 
 log = logging.getLogger(__name__)
 SENSORS = ("roof", "yard")
 SERIES = tuple(f"sensors/{sensor}" for sensor in SENSORS)
 TOPICS: tuple[Topic, ...] = (*map(Accepted, SERIES), Discarded(), Discarded(Reason.DUPLICATE))
-CLIENTS: tuple[Client, ...] = (event_source,)
+CLIENTS: tuple[Client, ...] = (event_source, gql_websocket, graphql_sse)
 LISTENING, JOINING = 12, 8
 """Subscribers that are there before anything is stored, and those who come later and read the past first."""
 LONG_AGO = "2000-01-01T00:00:00Z"

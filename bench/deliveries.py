@@ -26,6 +26,7 @@ class Kind(NamedTuple):
     source: str
     readings: int
     duplicates: float = 0
+    sensors: int = SENSORS
 
     @property
     def title(self) -> str:
@@ -39,17 +40,17 @@ STREAMED = Kind("sensors", 1_000)
 REPEATED = Kind("sensors", 1_000, duplicates=0.1)
 
 
-def records(duplicates: float) -> Iterator[bytes]:
-    """Of a hundred sensors, some of them sent again."""
+def records(duplicates: float, sensors: int) -> Iterator[bytes]:
+    """A second's of each sensor, one after the other; some of them sent again."""
     draw = random.Random(0)
     fresh = 0
     while True:
         again = fresh > 0 and draw.random() < duplicates
         number = draw.randrange(fresh) if again else fresh
         fresh += not again
-        time = START + timedelta(seconds=number // SENSORS)
+        time = START + timedelta(seconds=number // sensors)
         content = {"temperature_f": 60 + number % 40, "time_of_measurement": f"{time:%FT%T}"}
-        yield orjson.dumps({"id": f"s{number % SENSORS}", "type": "Sensor", "content": content})
+        yield orjson.dumps({"id": f"s{number % sensors}", "type": "Sensor", "content": content})
 
 
 def deliveries(kind: Kind, readings: int) -> Iterator[Delivery]:
@@ -57,7 +58,7 @@ def deliveries(kind: Kind, readings: int) -> Iterator[Delivery]:
     if kind.source == "data server":
         yield from (_polled(second) for second in range(readings))
         return
-    sent = records(kind.duplicates)
+    sent = records(kind.duplicates, kind.sensors)
     source = sensors.source(SETTINGS)
     for _ in range(readings // kind.readings):
         batch = list(islice(sent, kind.readings))

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,7 +69,7 @@ class Engines:
     async def clear(self) -> Stores:
         """Nothing stored, nothing queued, and the indexes made."""
         await self.jetstream.purge_stream(self.settings.nats_stream)
-        for name in ("points", "receipts"):
+        for name in ("points", "receipts", "marks", "names"):
             await self.database.drop_collection(name)
         stores = Stores.of(self.database)
         await stores.prepare()
@@ -106,10 +106,17 @@ async def engines(folder: Path) -> AsyncGenerator[Engines]:
 
 
 async def write(
-    found: Engines, kind: Kind, readings: int, beside: AbstractAsyncContextManager[object] | None = None
+    found: Engines,
+    kind: Kind,
+    readings: int,
+    beside: AbstractAsyncContextManager[object] | None = None,
+    change: Callable[[Stores], Stores] = lambda stores: stores,
 ) -> float:
-    """Readings a second of the writer, from a full queue to an empty one, beside something that needs what is clear."""
-    stores = await found.clear()
+    """Readings a second of the writer, from a full queue to an empty one, beside something that needs what is clear.
+
+    It gets the stores after a `change`.
+    """
+    stores = change(await found.clear())
     await publish_all(found.queue, deliveries(kind, readings))
     writer = Writer(found.settings, queue=found.queue, stores=stores)
     async with beside or nullcontext(), asyncio.TaskGroup() as tasks:  # a writer that fails ends the waiting, too

@@ -22,6 +22,7 @@ from datacosmos.store.points.documents import to_document
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BATCH = 10_000
+PAYLOAD = b'{"id":"a1","type":"Sensor","content":{"temperature_f":90,"time_of_measurement":"2019-06-24T15:00:00"}}'
 DISCARDS, READINGS, MINUTES = 20_000, 100_000, 100_000
 
 
@@ -82,6 +83,12 @@ def _location(draw: random.Random, time: datetime) -> Location:
         accuracy=round(20 * draw.random(), 2),
         speed=round(2 * draw.random(), 3),
     )
+
+
+def document(source: str, series: str, time: datetime, value: float) -> dict[str, Any]:
+    """An accepted point, with a payload as long as a sensor's is."""
+    reading = Reading(source=source, series=series, time=time, value=value, identity=time.isoformat(), raw=PAYLOAD)
+    return _document(reading, time)
 
 
 def _document(reading: Reading, received_at: datetime, *reasons: Reason) -> dict[str, Any]:

@@ -1,0 +1,382 @@
+"""Charts of ten million points beside MongoDB's own grouping, and what their summaries cost the writer; `make bench`.
+
+    .venv/bin/python bench/summaries.py [--quick] [--points 10000000] [--series 10000] [--rounds 3]
+
+A series of `points` over a year, up to now, and `series` of 1,000 points each are stored as the writer stores them, and
+summarised by the service's own builder. Then the API is asked over HTTP, and MongoDB at the driver for the same.
+"""
+
+import asyncio
+import math
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, NamedTuple
+
+import click
+import httpx
+import orjson
+import pymongo
+import uvloop
+from deliveries import Kind
+from ingest import Engines, engines, write
+from results import keep, machine, mongodb_version, versions
+from servers import token
+from service import Service, service
+from stored import document
+
+from datacosmos.domain.points import Point
+from datacosmos.store.mongo.connection import connect
+from datacosmos.store.stores import Stores
+from datacosmos.store.summaries.building import Builder
+from datacosmos.store.summaries.summaries import Summaries
+
+BATCH, INSERTERS = 5_000, 2
+OF_EACH = 1_000
+YEAR = timedelta(days=365)
+LIVE = "sensors/live"
+MESSAGE = 1_000
+OVER = (1, 100, 1_000)
+BUCKETS = 500
+PACKAGES = ("strawberry-graphql", "motor", "pymongo", "numpy", "uvloop")
+
+
+class Asked(NamedTuple):
+    """Seconds of each question, by us and by MongoDB, and the most that p95 of ours may be."""
+
+    ours: list[float]
+    bare: list[float]
+    aim: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    points: int
+    series: int
+    rounds: int
+    readings: int
+
+
+# What is stored
+
+
+def of_a_year(scale: Scale, now: datetime) -> Iterator[dict[str, Any]]:
+    draw, step = random.Random(0), YEAR / scale.points
+    for number in range(scale.points):
+        value = 20 + 10 * math.sin(number * step / timedelta(days=1)) + draw.gauss(0, 1)
+        yield document("data_server", "datacosmos", now - YEAR + number * step, value)
+
+
+def of_many(scale: Scale, now: datetime) -> Iterator[dict[str, Any]]:
+    """A minute apart, all series' next points together."""
+    draw = random.Random(1)
+    for minute in range(OF_EACH):
+        at = now - timedelta(minutes=OF_EACH - minute)
+        for number in range(scale.series):
+            yield document("sensors", f"sensors/{number}", at, draw.gauss(20, 5))
+
+
+def store(mongodb_url: str, made: Iterator[dict[str, Any]], count: int) -> None:
+    with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
+        points = client["datacosmos"]["points"]
+        with click.progressbar(length=count, label="storing") as bar:
+            while batch := list(islice(made, BATCH)):
+                points.insert_many(batch, ordered=False)
+                bar.update(len(batch))
+        client.admin.command("fsync")
+
+
+async def build(mongodb_url: str) -> float:
+    """Seconds that the summaries of all that is stored took."""
+    async with connect(mongodb_url, "datacosmos", timedelta(seconds=60)) as database:
+        stores = Stores.of(database)
+        await database["summaries"].delete_many({"_id": {"$in": ["complete", "reached"]}})
+        began, builder = time.monotonic(), Builder(database, stores.summaries)
+        while await builder.catch_up() is None:
+            await asyncio.sleep(1)
+        return time.monotonic() - began
+
+
+# What is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    client: httpx.Client
+    points: Any
+    names: Any
+    start: datetime
+    end: datetime
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def buckets(self, start: datetime, end: datetime, series: str = "datacosmos") -> int:
+        query = """query($series: String!, $start: DateTime!, $end: DateTime!, $interval: Duration!) {
+          buckets(series: $series, start: $start, end: $end, interval: $interval) { start count avg min max }
+        }"""
+        step = max(1, round((end - start).total_seconds() / BUCKETS))
+        interval = f"PT{step}S" if step < 86400 else "P1D"
+        asked = {"start": start.isoformat(), "end": end.isoformat(), "interval": interval, "series": series}
+        return sum(bucket["count"] for bucket in self.ask(query, **asked)["buckets"])
+
+    def group(self, start: datetime, end: datetime, series: str = "datacosmos") -> int:
+        step = max(1, round((end - start).total_seconds() / BUCKETS)) * 1000
+        since = {"$subtract": ["$time", start]}
+        stages = [
+            {"$match": _accepted(series) | {"time": {"$gte": start, "$lte": end}}},
+            {
+                "$group": {
+                    "_id": {"$subtract": [since, {"$mod": [since, step]}]},
+                    **{name: {f"${name}": "$value"} for name in ("avg", "min", "max")},
+                    "count": {"$sum": 1},
+                }
+            },
+        ]
+        return sum(each["count"] for each in self.points.aggregate(stages, hint="range"))
+
+    def sampled(self) -> int:
+        return len(self.ask("{ sampled(width: 1000) { points { time value } } }")["sampled"]["points"])
+
+    def sample(self) -> int:
+        """M4 in MongoDB's terms: of each of 1,000 spans the first, last, least and greatest."""
+        step = (self.end - self.start) / 1000 // timedelta(milliseconds=1)
+        since = {"$subtract": ["$time", self.start]}
+        both = {"t": "$time", "v": "$value"}
+        least = {"$min": {"v": "$value", "t": "$time"}}
+        stages = [
+            {"$match": _accepted("datacosmos")},
+            {
+                "$group": {
+                    "_id": {"$subtract": [since, {"$mod": [since, step]}]},
+                    "first": {"$min": both},
+                    "last": {"$max": both},
+                    "min": least,
+                    "max": {"$max": {"v": "$value", "t": "$time"}},
+                }
+            },
+        ]
+        return len(list(self.points.aggregate(stages, hint="range")))
+
+    def latest(self, series: Sequence[str]) -> int:
+        query = "query($series: [String!]!) { latest(series: $series) { series time value } }"
+        return len(self.ask(query, series=series)["latest"])
+
+    def newest(self, series: Sequence[str]) -> int:
+        """As MongoDB's documentation has it: sorted, and the first of each group."""
+        stages = [
+            {"$match": _accepted({"$in": list(series)})},
+            {"$sort": {"series": -1, "time": -1}},
+            {"$group": {"_id": "$series", "time": {"$first": "$time"}, "value": {"$first": "$value"}}},
+        ]
+        return len(list(self.points.aggregate(stages)))
+
+    def search(self, part: str) -> int:
+        query = "query($search: String!) { seriesConnection(search: $search) { totalCount edges { node { name } } } }"
+        return len(self.ask(query, search=part)["seriesConnection"]["edges"])
+
+    def distinct(self, part: str) -> int:
+        """What there is without a list of names."""
+        return sum(part in name for name in self.points.distinct("series"))
+
+
+def _accepted(series: Any) -> dict[str, Any]:
+    return {"series": series, "status": "accepted"}
+
+
+def timed(ask: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    ask()
+    return time.perf_counter() - began
+
+
+def measure(scale: Scale, questions: Questions) -> dict[str, Asked]:
+    draw = random.Random(2)
+    start, end = questions.start, questions.end
+    assert questions.buckets(start, end) == scale.points
+    assert questions.group(start, end) == scale.points
+    some = [f"sensors/{number}" for number in draw.sample(range(scale.series), min(100, scale.series))]
+    few, many = max(1, scale.rounds // 2), 20 * scale.rounds
+    return {
+        f"`buckets`, {BUCKETS} over all": _both(
+            lambda: questions.buckets(start, end), lambda: questions.group(start, end), many, few, 0.05
+        ),
+        "`sampled(width: 1000)` over all": _both(questions.sampled, questions.sample, many, few, 0.1),
+        f"`latest` of {len(some)} series": _both(
+            lambda: questions.latest(some), lambda: questions.newest(some), many, few, 0.02
+        ),
+        f"`seriesConnection(search:)` in {scale.series:,} names": _both(
+            lambda: questions.search(f"{draw.randrange(100)}"), lambda: questions.distinct("7"), many, few, 0.02
+        ),
+    }
+
+
+def _both(ours: Callable[[], int], bare: Callable[[], int], many: int, few: int, aim: float) -> Asked:
+    ours()  # what it finds once, it knows from then on
+    return Asked([timed(ours) for _ in range(many)], [timed(bare) for _ in range(few)], aim)
+
+
+@contextmanager
+def arriving(client: httpx.Client, rate: int) -> Iterator[None]:
+    """Points of now, of one sensor, so many a second, until the end of the block."""
+    over = Event()
+
+    def send() -> None:
+        number, began = 0, time.monotonic()
+        while not over.wait(max(0.0, began + number / rate - time.monotonic())):
+            now = datetime.now(UTC).replace(tzinfo=None)
+            records = [
+                {"id": "live", "type": "Sensor", "content": {"temperature_f": 70, "time_of_measurement": f"{at}"}}
+                for at in (now - timedelta(seconds=n / rate) for n in range(10))
+            ]
+            client.post("/sensors", content=orjson.dumps(records)).raise_for_status()
+            number += len(records)
+
+    thread = Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def measure_live(questions: Questions, rounds: int) -> Asked:
+    """The last hour of a series of 100 points/s that are still being written."""
+    took, bare = list[float](), list[float]()
+    with arriving(questions.client, 100):
+        time.sleep(2 if rounds == 1 else 60)
+        for number in range(20 * rounds):
+            now = datetime.now(UTC)
+            took.append(timed(lambda now=now: questions.buckets(now - timedelta(hours=1), now, LIVE)))
+            if number % 20 == 0:
+                bare.append(timed(lambda now=now: questions.group(now - timedelta(hours=1), now, LIVE)))
+            time.sleep(0.2)
+    return Asked(took, bare, 0.05)
+
+
+def of_the_hour(now: datetime) -> Iterator[dict[str, Any]]:
+    for number in range(360_000):
+        yield document("sensors", LIVE, now - timedelta(seconds=3600 - number / 100), 20.0)
+
+
+# What the writer pays
+
+
+class Unnoted(Summaries):
+    """For a writer without summaries."""
+
+    def __init__(self) -> None: ...
+
+    async def note(self, stored: Sequence[Point], redelivered: Sequence[Point] = ()) -> None: ...
+
+
+def without(stores: Stores) -> Stores:
+    return replace(stores, summaries=Unnoted())
+
+
+async def measure_writer(folder: Path, scale: Scale) -> dict[int, tuple[float, float]]:
+    """Readings a second with and without summaries, by how many series they are of."""
+    measured: dict[int, list[tuple[float, float]]] = {series: [] for series in OVER}
+    async with engines(folder) as found:
+        for _ in range(scale.rounds):
+            for series, rates in measured.items():
+                rates.append(await _both_writers(found, Kind("sensors", MESSAGE, sensors=series), scale.readings))
+    return {series: tuple(map(statistics.median, zip(*rates, strict=True))) for series, rates in measured.items()}
+
+
+async def _both_writers(found: Engines, kind: Kind, readings: int) -> tuple[float, float]:
+    return await write(found, kind, readings), await write(found, kind, readings, change=without)
+
+
+# What is told
+
+
+def report(asked: Mapping[str, Asked], written: Mapping[int, tuple[float, float]], scale: Scale, built: float) -> str:
+    rows = [
+        f"| {what} | {1000 * _p95(each.ours):,.1f} | {1000 * each.aim:g} | {1000 * statistics.median(each.bare):,.0f} "
+        f"| {statistics.median(each.bare) / statistics.median(each.ours):,.0f} |"
+        for what, each in asked.items()
+    ]
+    writer = [f"| {n:,} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.2f} |" for n, (ours, bare) in written.items()]
+    return f"""# Charts
+
+{scale.points:,} points of one series over a year, and {scale.series:,} series of {OF_EACH:,}. They were summarised in
+{built:,.0f} s.
+
+| | DataCosmos, p95, ms | aim | MongoDB, ms | times as fast |
+|---|--:|--:|--:|--:|
+{chr(10).join(rows)}
+
+DataCosmos is asked over HTTP; MongoDB for the same points at the driver, with `$group` over the index that has time and value, for
+`latest` with `$sort` and `$group`, for names with `distinct`. The last column compares the medians.
+
+| series | readings/s of the writer | without summaries | ratio |
+|--:|--:|--:|--:|
+{chr(10).join(writer)}
+
+{MESSAGE:,} readings a message; medians of {scale.rounds} rounds.
+
+{machine()}. MongoDB {mongodb_version()}; {versions(*PACKAGES)}.
+"""
+
+
+def _p95(seconds: Sequence[float]) -> float:
+    return statistics.quantiles(seconds, n=20)[-1]
+
+
+def measure_charts(scale: Scale) -> tuple[dict[str, Asked], float]:
+    with service(DATACOSMOS_MAX_CONNECTIONS_PER_ADDRESS="1000") as whole:
+        now = datetime.now(UTC).replace(microsecond=0)
+        store(whole.mongodb_url, of_a_year(scale, now), scale.points)
+        store(whole.mongodb_url, of_many(scale, now), scale.series * OF_EACH)
+        store(whole.mongodb_url, of_the_hour(now), 360_000)
+        built = uvloop.run(build(whole.mongodb_url))
+        return _asked(scale, whole, now), built
+
+
+def _asked(scale: Scale, whole: Service, now: datetime) -> dict[str, Asked]:
+    headers = {"Authorization": f"Bearer {token(whole)}"}
+    with (
+        httpx.Client(base_url=whole.address, headers=headers, timeout=600) as client,
+        pymongo.MongoClient[dict[str, Any]](whole.mongodb_url, tz_aware=True) as mongodb,
+    ):
+        database = mongodb["datacosmos"]
+        questions = Questions(client, database["points"], database["names"], now - YEAR, now)
+        return measure(scale, questions) | {
+            "`buckets` of the last hour, at 100 points/s": measure_live(questions, scale.rounds)
+        }
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A minute: few points, one round; only to see that all works.")
+@click.option("--points", default=10_000_000)
+@click.option("--series", default=10_000)
+@click.option("--rounds", default=3)
+@click.option("--readings", default=200_000, help="How many are written in a round, over each number of series.")
+@click.option("--only", type=click.Choice(["charts", "writer"]), help="Show the figures of one part, and keep none.")
+def main(*, quick: bool, points: int, series: int, rounds: int, readings: int, only: str | None) -> None:
+    """Charts, and what their summaries cost."""
+    scale = Scale(200_000, 200, 1, 40_000) if quick else Scale(points, series, rounds, readings)
+    asked, built = measure_charts(scale) if only != "writer" else ({}, 0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        written = uvloop.run(measure_writer(Path(folder) / "data", scale)) if only != "charts" else {}
+    text = report(asked, written, scale, built)
+    if only:
+        click.echo(text)
+    else:
+        keep("summaries", text)
+
+
+if __name__ == "__main__":
+    main()

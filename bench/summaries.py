@@ -6,7 +6,6 @@ A series of `points` over a year, up to now, and `series` of 1,000 points each a
 summarised by the service's own builder. Then the API is asked over HTTP, and MongoDB at the driver for the same.
 """
 
-import asyncio
 import math
 import random
 import statistics
@@ -100,8 +99,9 @@ async def build(mongodb_url: str) -> float:
         stores = Stores.of(database)
         await database["summaries"].delete_many({"_id": {"$in": ["complete", "reached"]}})
         began, builder = time.monotonic(), Builder(database, stores.summaries)
-        while await builder.catch_up() is None:
-            await asyncio.sleep(1)
+        await builder.build_older()
+        while await builder.build():
+            pass
         return time.monotonic() - began
 
 
@@ -318,8 +318,8 @@ def report(asked: Mapping[str, Asked], written: Mapping[int, tuple[float, float]
 |---|--:|--:|--:|--:|
 {chr(10).join(rows)}
 
-DataCosmos is asked over HTTP; MongoDB for the same points at the driver, with `$group` over the index that has time and value, for
-`latest` with `$sort` and `$group`, for names with `distinct`. The last column compares the medians.
+DataCosmos is asked over HTTP; MongoDB for the same points at the driver, with `$group` over the index that has time
+and value, for `latest` with `$sort` and `$group`, for names with `distinct`. The last column compares the medians.
 
 | series | readings/s of the writer | without summaries | ratio |
 |--:|--:|--:|--:|

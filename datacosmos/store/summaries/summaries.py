@@ -109,8 +109,8 @@ class Summaries:
         count = await self.count(series, start, end)
         spans = summaries.spans(start, end, width)
         if count > MOST_READ:
-            spans[1:-1] = spans[1:-1] // MINUTE * MINUTE
-            spans = np.unique(np.maximum(spans, start))
+            inner = np.clip((spans[1:-1] + MINUTE // 2) // MINUTE * MINUTE, start, end + 1)
+            spans = np.unique(np.concatenate([[start], inner, [end + 1]]))
             return Samples(*summaries.extremes(await self.gathered(series, spans, start, end)), count, is_exact=False)
         is_exact = count <= 4 * width
         found = [NO_PARTS]

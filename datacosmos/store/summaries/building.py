@@ -19,13 +19,14 @@ from datacosmos.store.mongo.ranges import Window
 from datacosmos.store.points.points import Points
 from datacosmos.store.summaries.kinds import DISCARDS, POINTS, DiscardsOf, Key, Rows, kind_of
 from datacosmos.store.summaries.marks import Mark
-from datacosmos.store.summaries.summaries import Summaries
+from datacosmos.store.summaries.parts import Summary
+from datacosmos.store.summaries.summaries import Summaries, Times
 
 log = structlog.stdlib.get_logger(__name__)
 MOST_MARKS, AT_ONCE, DAYS_AT_ONCE = 1000, 8, 100
 FORGET_EVERY = 3600  # seconds
 Span = tuple[Key, int]
-"""What is summed up, and when an hour or day of it begins."""
+"""What is summed up, and when a day of it begins."""
 
 
 class Builder:
@@ -91,37 +92,45 @@ class Builder:
         for mark in marks:
             for key, some in mark.minutes.items():
                 for minute in some:
-                    minutes[key, minute * MINUTE // HOUR * HOUR].add(minute * MINUTE)
-        failed = await _each(self._build_hour, minutes)
-        hours: dict[Span, set[int]] = defaultdict(set)
-        for key, hour in minutes:
-            hours[key, hour // DAY * DAY].add(hour)
-        failed |= await _each(self._build_day, hours)
-        behind = {(key, begin // DAY * DAY) for key, begin in failed}
+                    minutes[key, minute * MINUTE // DAY * DAY].add(minute * MINUTE)
+        behind = await _each(self._build_day, minutes)
         settled = [mark for mark in marks if not behind or behind.isdisjoint(_days_of(mark))]
         if settled:
             await self._summaries.marks.remove(settled)
         return len(settled)
 
-    async def _build_hour(self, key: Key, hour: int, minutes: Iterable[int]) -> None:
-        first, end = min(minutes), max(minutes) + MINUTE
-        parts, level = self._summaries.parts, kind_of(key).hours
-        while True:
-            standing = await parts.get(level, key, hour)
-            fresh = await self._summaries.minutes(key, first, end - 1)
-            if await parts.put(level, key, hour, standing, _replaced(standing.parts, first, end, fresh)):
-                return
+    async def _build_day(self, key: Key, day: int, minutes: Iterable[int]) -> None:
+        """First the hours that these minutes lie in, then the day itself."""
+        touched = np.array(sorted(minutes))
+        while not await self._build_hours(key, touched):
+            pass
+        while not await self._build_from_hours(key, day, touched):
+            pass
 
-    async def _build_day(self, key: Key, day: int, hours: Iterable[int]) -> None:
-        first, end = min(hours), max(hours) + HOUR
+    async def _build_hours(self, key: Key, minutes: Times) -> bool:
+        """Whether nobody else built one of them meanwhile."""
+        parts, level = self._summaries.parts, kind_of(key).hours
+        hours = np.unique(minutes // HOUR * HOUR)
+        standing = await parts.get(level, key, hours.tolist())
+        built: dict[int, tuple[Summary, Rows]] = {}
+        for run in np.split(hours, np.flatnonzero(np.diff(hours) > HOUR) + 1):
+            inside = minutes[(minutes >= run[0]) & (minutes < run[-1] + HOUR)]
+            first, end = int(inside[0]), int(inside[-1]) + MINUTE
+            fresh = await self._summaries.minutes(key, first, end - 1)
+            for hour in run.tolist():
+                bounds = max(first, hour), min(end, hour + HOUR)
+                was, found = standing[hour], fresh[fresh["at"] // HOUR * HOUR == hour]
+                built[hour] = was, _replaced(was.parts, *bounds, found)
+        return await parts.put(level, key, built)
+
+    async def _build_from_hours(self, key: Key, day: int, minutes: Times) -> bool:
         parts, kind = self._summaries.parts, kind_of(key)
-        while True:
-            standing = await parts.get(kind.days, key, day)
-            async with aclosing(parts.between(kind.hours, key, first, end - 1)) as found:
-                minutes = np.concatenate([kind.none, *[rows async for rows in found]])
-            fresh = kind.gathered(minutes, minutes["at"] // HOUR * HOUR)
-            if await parts.put(kind.days, key, day, standing, _replaced(standing.parts, first, end, fresh)):
-                return
+        first, end = int(minutes[0]) // HOUR * HOUR, int(minutes[-1]) // HOUR * HOUR + HOUR
+        was = (await parts.get(kind.days, key, [day]))[day]
+        async with aclosing(parts.between(kind.hours, key, first, end - 1)) as found:
+            several = np.concatenate([kind.none, *[rows async for rows in found]])
+        fresh = kind.gathered(several, several["at"] // HOUR * HOUR)
+        return await parts.put(kind.days, key, {day: (was, _replaced(was.parts, first, end, fresh))})
 
 
 def _replaced(parts: Rows, first: int, end: int, fresh: Rows) -> Rows:

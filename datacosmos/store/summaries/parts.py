@@ -5,17 +5,19 @@ day with a part for each of its hours; minutes and hours without points have non
 the new parts were made from. So of two who make the same summary, one that has read older points never wins.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from bson import Binary
-from pymongo.errors import DuplicateKeyError
+from pymongo import InsertOne, ReplaceOne
+from pymongo.errors import BulkWriteError
 
-from datacosmos.store.mongo.connection import Database, Document, bounded, for_reads, store_errors
+from datacosmos.store.mongo.connection import Database, Document, bounded, check_passing, for_reads, store_errors
 from datacosmos.store.summaries.kinds import DISCARDS, POINTS, Key, Kind, Level, Rows, to_key, to_stored
 
 COLLECTION = "summaries"
+DUPLICATE_KEY = 11000
 AT_ONCE = 200  # documents: an hour of points has 6 kB at most
 
 
@@ -58,28 +60,35 @@ class SummaryParts:
             change = {"$set": {"series": series, "day": day}}
             await self._collection.update_one({"_id": kind.reached}, change, upsert=True)
 
-    async def get(self, level: Level, key: Key, begin: int) -> Summary:
+    async def get(self, level: Level, key: Key, begins: Sequence[int]) -> dict[int, Summary]:
+        """Those that begin then."""
         with store_errors():
-            found = await self._reads.find_one({"_id": _id(level, key, begin)})
-        return Summary(found["version"], _rows(level, [found])) if found else Summary(0, _rows(level, []))
+            found = await self._reads.find({"_id": {"$in": [_id(level, key, begin) for begin in begins]}}).to_list()
+        nothing = Summary(0, _rows(level, []))
+        standing = {each["_id"]["begin"]: Summary(each["version"], _rows(level, [each])) for each in found}
+        return {begin: standing.get(begin, nothing) for begin in begins}
 
-    async def put(self, level: Level, key: Key, begin: int, was: Summary, parts: Rows) -> bool:
-        """Whether it was still as it `was`; without parts, what stands nowhere need not be written."""
-        if not was.version and not len(parts):
+    async def put(self, level: Level, key: Key, built: Mapping[int, tuple[Summary, Rows]]) -> bool:
+        """Whether each, by when it begins, was still as it was; where one was not, others may be put all the same.
+
+        Without parts, what stands nowhere need not be written.
+        """
+        writes = [
+            _write(_id(level, key, begin), was.version, parts)
+            for begin, (was, parts) in built.items()
+            if was.version or len(parts)
+        ]
+        if not writes:
             return True
-        document: Document = {"_id": _id(level, key, begin), "version": was.version + 1}
-        document["parts"] = Binary(parts.tobytes())
-        with store_errors(), bounded(self._collection.database):
-            if was.version:
-                replaced = await self._collection.replace_one(
-                    {"_id": document["_id"], "version": was.version}, document
-                )
-                return replaced.matched_count == 1
-            try:
-                await self._collection.insert_one(document)
-            except DuplicateKeyError:
-                return False
-        return True
+        try:
+            with store_errors(), bounded(self._collection.database):
+                done = await self._collection.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            check_passing(error.details)
+            if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+                raise
+            return False
+        return done.matched_count + done.inserted_count == len(writes)
 
     async def between(self, level: Level, key: Key, start: int, end: int) -> AsyncGenerator[Rows]:
         """The rows of all documents from the one that holds `start` to the one that holds `end`, in order."""
@@ -110,6 +119,13 @@ class SummaryParts:
             ended = {"_id": _of(level), "_id.begin": {"$lte": time - level.size}}
             with store_errors(), bounded(self._collection.database):
                 await self._collection.delete_many(ended)
+
+
+def _write(identifier: Document, version: int, parts: Rows) -> InsertOne[Document] | ReplaceOne[Document]:
+    document: Document = {"_id": identifier, "version": version + 1, "parts": Binary(parts.tobytes())}
+    if not version:
+        return InsertOne(document)
+    return ReplaceOne({"_id": identifier, "version": version}, document)
 
 
 def _id(level: Level, key: Key, time: int) -> Document:

@@ -53,9 +53,10 @@ docs: $(VENV)/.installed-docs ## the site of docs/, to site/; a link or an ancho
 pictures: $(VENV)/.installed-test ## the pictures of the page in docs/pictures, taken anew
 	$(BIN)/python -m tests.pictures
 
-bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed ## queries and ingest beside their peers, to bench/results; BENCH=--quick only tries it
+bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed ## queries, ingest and charts beside their peers, to bench/results; BENCH=--quick only tries it
 	$(BIN)/python bench/queries.py $(BENCH)
 	$(BIN)/python bench/ingest.py $(BENCH)
+	$(BIN)/python bench/summaries.py $(BENCH)
 
 load: $(VENV)/.installed-bench ## 100 users for a minute on the service at LOAD_URL, or on one started for it
 	$(BIN)/python bench/load.py

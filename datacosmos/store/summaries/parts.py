@@ -5,6 +5,8 @@ day with a part for each of its hours; minutes and hours without points have non
 the new parts were made from. So of two who make the same summary, one that has read older points never wins.
 """
 
+# pyright: reportUnknownMemberType=false
+
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 

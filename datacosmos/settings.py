@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         default=timedelta(seconds=5),
         description="How long MongoDB may take to be found or to answer before it counts as unavailable.",
     )
+    oplog_max_bytes: Annotated[Size, Field(ge=990 << 20)] = Field(
+        default=ByteSize(2 << 30),
+        description="What the embedded MongoDB keeps of its latest writes, in bytes or like 2GiB: so far back the "
+        "changes reach.",
+    )
     discard_retention: PositiveDuration | None = Field(
         default=None, description="How long discards are kept after receipt; unset: for ever."
     )

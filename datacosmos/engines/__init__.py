@@ -17,6 +17,7 @@ from datacosmos.engines.nats_server import nats_server, nats_url
 from datacosmos.engines.processes import Engine
 from datacosmos.errors import EngineError
 
+OPLOG = 512 << 20  # bytes, where nobody says how many
 __all__ = ["Endpoints", "embedded_engines", "running_engines"]
 
 
@@ -30,7 +31,12 @@ class Endpoints:
 
 @asynccontextmanager
 async def embedded_engines(
-    data_dir: Path, *, mongodb: bool = True, nats: bool = True, patience: timedelta = timedelta(seconds=5)
+    data_dir: Path,
+    *,
+    mongodb: bool = True,
+    nats: bool = True,
+    oplog_max_bytes: int = OPLOG,
+    patience: timedelta = timedelta(seconds=5),
 ) -> AsyncGenerator[Endpoints]:
     """Runs the engines that are wanted on a data directory, which is made when there is none.
 
@@ -41,7 +47,7 @@ async def embedded_engines(
     async with held(data_dir, patience) as lock:
         with disk_errors(data_dir):
             record = renew_record(data_dir, mongodb=mongodb, nats=nats)
-            engines = _engines(data_dir, record, lock)
+            engines = _engines(data_dir, record, lock, oplog_max_bytes)
         try:
             for engine in engines:
                 await engine.start()
@@ -63,13 +69,13 @@ def running_engines(data_dir: Path) -> Endpoints:
     return endpoints
 
 
-def _engines(data_dir: Path, record: Record, lock: int) -> list[Engine]:
+def _engines(data_dir: Path, record: Record, lock: int, oplog_max_bytes: int) -> list[Engine]:
     data_dir = data_dir.absolute()
     engines: list[Engine] = []
     if record.nats.running:
         engines.append(nats_server(data_dir, record, lock))
     if record.mongodb.running:
-        engines.append(mongod(data_dir, record, lock))
+        engines.append(mongod(data_dir, record, lock, oplog_max_bytes))
     for engine in engines:
         with suppress(FileNotFoundError):
             engine.log.replace(f"{engine.log}.1")

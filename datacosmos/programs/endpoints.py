@@ -35,7 +35,7 @@ async def with_embedded_engines(settings: Settings, parts: AsyncExitStack) -> Se
     mongodb, nats = settings.mongodb_url is None, settings.nats_url is None
     if not mongodb and not nats:
         return settings
-    engines = embedded_engines(settings.data_dir, mongodb=mongodb, nats=nats)
+    engines = embedded_engines(settings.data_dir, mongodb=mongodb, nats=nats, oplog_max_bytes=settings.oplog_max_bytes)
     endpoints = await parts.enter_async_context(engines)
     return _completed(settings.model_copy(update={"jwt_secret": secret}), endpoints)
 

@@ -1,6 +1,6 @@
 // Makes the replica set, of one member, and its users: root, and the service's own, one that writes and one that only
 // reads. Run again, it does what is not done yet, and changes nothing else but the service's passwords.
-const { MONGODB_MEMBER, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD, MONGODB_READER_PASSWORD } = process.env;
+const { MONGODB_MEMBER, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD, MONGODB_READER_PASSWORD, DATACOSMOS_OPLOG_MAX_BYTES } = process.env;
 const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
 const NOT_YET_INITIALIZED = 94;
@@ -46,6 +46,14 @@ function ensureUser(home, name, pwd, ...roles) {
   else home.createUser({ user: name, ...user });
 }
 
+// Like 2GiB, 2GB, or bytes. MongoDB takes no less than 990 MiB.
+function mebibytes(size) {
+  const [, number, unit = ""] = /^([0-9.]+) ?([KMGT]i?)?B?$/i.exec(size) || [];
+  if (!number) throw new Error(`DATACOSMOS_OPLOG_MAX_BYTES: ${size} is no size like 2GiB`);
+  const power = unit ? " KMGT".indexOf(unit[0].toUpperCase()) : 0;
+  return (Number(number) * (unit.length > 1 ? 1024 : 1000) ** power) / 2 ** 20;
+}
+
 let admin = asRootOrFirst();
 if (!initiated(admin)) {
   admin.adminCommand({ replSetInitiate: { _id: "rs0", members: [{ _id: 0, host: MONGODB_MEMBER }] } });
@@ -56,6 +64,8 @@ if (!known) {
   admin.createUser({ user: "root", pwd: MONGODB_ROOT_PASSWORD, roles: ["root"] });
   admin = asRoot();
 }
+
+admin.adminCommand({ replSetResizeOplog: 1, size: Double(mebibytes(DATACOSMOS_OPLOG_MAX_BYTES)) });
 
 const home = admin.getSiblingDB("datacosmos");
 // It sees from serverStatus how far back the oplog reaches, and so the changes.

@@ -8,6 +8,7 @@ from datacosmos.store.mongo.connection import Database, Document, store_errors
 
 USER_NOT_FOUND, NOT_YET_INITIALIZED = 11, 94
 NAME = "datacosmos"
+LEAST_OPLOG = 990  # MiB
 
 
 async def prepare(admin: Database, address: str, user: str, password: str) -> None:
@@ -19,6 +20,13 @@ async def prepare(admin: Database, address: str, user: str, password: str) -> No
         await _configure(admin, address)
         await _primary(admin)
         await _let_in(admin, user, password)
+
+
+async def resize_oplog(admin: Database, size: int) -> None:
+    """To so many MiB, also where it was made with another size; to less than LEAST_OPLOG MongoDB brings none."""
+    if size >= LEAST_OPLOG:
+        with store_errors():
+            await admin.command("replSetResizeOplog", 1, size=float(size))
 
 
 async def signs_times(admin: Database) -> None:

@@ -1,5 +1,7 @@
 """The JavaScript of docs/frontend.md that follows changes, run as it stands there."""
 
+# pyright: reportUnknownMemberType=false
+
 import asyncio
 import json
 import os
@@ -57,7 +59,11 @@ async def in_node(script: str) -> AsyncGenerator[Next]:
 async def in_browser(script: str, address: str) -> AsyncGenerator[Next]:
     async with browser_page() as (page, _):
         drawn = asyncio.Queue[list[str]]()
-        await page.expose_function("draw", lambda kind, point: drawn.put_nowait([kind, point["id"]]))
+
+        def draw(kind: str, point: dict[str, str]) -> None:
+            drawn.put_nowait([kind, point["id"]])
+
+        await page.expose_function("draw", draw)
         await page.goto(f"{address}/graphql")
         await page.evaluate(script)
         yield drawn.get

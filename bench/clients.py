@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._answer.done():
             self._answer.set_exception(exc or ConnectionError("the server closed the connection"))
+            self._answer.exception()  # nobody may be waiting for it
 
     async def ask(self, request: bytes, least: int) -> None:
         """Raises RuntimeError unless a 200 comes, of no less than so many bytes: an error is shorter than points."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from export import Export
 from matplotlib.figure import Figure as Plot
 from results import bars, machine, mongodb_version, node_versions, versions
-from servers import OURS, PEERS
+from servers import OURS, PEERS, PROGRAMS
 from shapes import TIME_VALUE, Case, Shape
 
 PACKAGES = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "motor", "pymongo", "orjson")
@@ -97,7 +97,7 @@ Export of DataCosmos, `GET /points`:
 
 def _table(measured: Measured, shape: Shape) -> str:
     cases = [case for case in measured.sizes if case.shape is shape]
-    names = list(dict.fromkeys(name for case in cases for name in measured.rounds[case]))
+    names = [name for name in (OURS, *PROGRAMS) if any(name in measured.rounds[case] for case in cases)]
     titles = ["rows, clients, form", *(f"{name}, {head}" for name in names for head in HEADS), "ns/byte"]
     lines = [f"| {' | '.join(titles)} |", f"|---{'|--:' * (len(titles) - 1)}|"]
     for case in cases:
@@ -123,7 +123,7 @@ def plot(measured: Measured) -> Plot:
     """Processor time a request, for each size of list."""
     figure = Plot(figsize=(14, 5), layout="constrained")
     panels = list(figure.subplots(1, 3, sharey=True))
-    names = list(dict.fromkeys(name for case in measured.rounds.values() for name in case))
+    names = [name for name in (OURS, *PROGRAMS) if any(name in case for case in measured.rounds.values())]
     shapes = list(dict.fromkeys(case.shape for case in measured.sizes))
     for number, axes in enumerate(panels):
         axes.set_title(f"{('10', '1,000', 'the most')[number]} rows, CPU ms a request")

@@ -101,8 +101,10 @@ def store(mongodb_url: str, count: int, others: bool = True) -> None:
     kinds = [("points", islice(documents(), count))]
     if others:
         kinds += [("points", discards()), ("points", readings()), ("minutes", minutes())]
+    series = [{"_id": SERIES, "source": SOURCE}, {"_id": "sensors/s1", "source": "sensors"}]
     with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
         for collection, made in kinds:
             while batch := list(islice(made, BATCH)):
                 client["datacosmos"][collection].insert_many(batch, ordered=False)
+        client["datacosmos"]["names"].insert_many(series)
         client.admin.command("fsync")

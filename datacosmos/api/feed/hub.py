@@ -15,12 +15,14 @@ from datacosmos.domain.changes import Topic
 from datacosmos.errors import CursorExpired, DatacosmosError, StoreUnavailable
 from datacosmos.retries import Backoff
 from datacosmos.store.changes.changes import Changes
+from datacosmos.store.changes.marks import seconds_between
 from datacosmos.store.changes.streams import Batch, Stream
 
 log = structlog.stdlib.get_logger(__name__)
 MOST_EVENTS, MOST_BATCHES = 10_000, 2_000
 PAUSE, LONGEST_PAUSE = 0.0001, 0.05
 """Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
+AHEAD = 10  # seconds by which another process may have read further than this one
 PATIENCE = 1.0  # seconds in which a stream ends
 BACKOFF = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
 MakeFrame = Callable[[Topic, Batch], Frame | None]
@@ -73,8 +75,8 @@ class Hub:
             await asyncio.wait({self._news}, timeout=seconds)
 
     def number_after(self, mark: str) -> int | None:
-        """Of the first entry that holds anything behind a mark; None where that is no longer in the ring."""
-        if mark < self.start:
+        """Of the first entry behind a mark; None where that is not in the ring, or far ahead of it."""
+        if mark < self.start or (mark > self.mark and seconds_between(self.mark, mark) > AHEAD):
             return None
         index = bisect_right(self._ring, mark, key=lambda entry: entry.batch.mark)
         return self._ring[index].number if index < len(self._ring) else self.next_number

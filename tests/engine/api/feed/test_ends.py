@@ -1,0 +1,222 @@
+"""How a stream ends, and what each ending tells: the code, and the last cursor, from which all goes on."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
+
+from datacosmos.api.feed import feed as feeds
+from datacosmos.api.feed import hub, reader
+from datacosmos.api.feed.cursors import Cursors
+from datacosmos.api.feed.feed import Feed
+from datacosmos.api.feed.frames import Frame
+from datacosmos.api.graphql.http import PATH
+from datacosmos.auth.issuers import Role, SharedSecret
+from datacosmos.domain.changes import Accepted, Place
+from datacosmos.errors import Lagging
+from datacosmos.programs.server import serving
+from datacosmos.settings import Settings
+from datacosmos.store.mongo.connection import Database
+from datacosmos.store.points.points import Points
+from datacosmos.store.stores import Stores
+from tests.asking import NOON, SECOND, SECRET, app_of, client_without_store, point
+from tests.engine.api.feed.listening import listening
+from tests.engine.api.feed.talking import talking
+
+SERIES = Accepted("datacosmos")
+
+
+def soon_expired() -> str:
+    now = datetime.now(UTC)
+    return SharedSecret(SECRET).issue(role=Role.USER, subject="ada", lifetime=timedelta(seconds=2), now=now)
+
+
+async def test_a_stream_ends_with_its_token(address: str) -> None:
+    async with listening(address, who=soon_expired(), series="secret") as events:
+        error = await events.error()
+        assert error["extensions"] == {"code": "UNAUTHENTICATED", "cursor": events.last_id}
+        assert events.last_id
+
+
+async def test_a_subscription_ends_with_its_token(address: str) -> None:
+    async with talking(address) as talk:
+        await talk.begin({"Authorization": f"Bearer {soon_expired()}"})
+        await talk.subscribe('subscription { changes(series: "secret") { cursor } }')
+        cursor = (await talk.hear())["payload"]["data"]["changes"]["cursor"]
+        ended = await talk.hear()
+        assert ended["type"] == "error"
+        assert ended["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED", "cursor": cursor}
+
+
+async def test_whoever_needs_no_token_stays_beyond_it(address: str, points: Points) -> None:
+    async with listening(address, who=soon_expired()) as events:
+        await events.next()
+        await asyncio.sleep(2.1)  # there is nothing to await: nothing is to happen
+        await points.add([stored := point()])
+        assert await events.ids(1) == [stored.id]
+
+
+async def test_a_cursor_of_another_database_has_expired(address: str) -> None:
+    """As of one from before a backup was brought back: its future would be silent here."""
+    ahead = Cursors(SECRET).write(SERIES, Place("82FFFFFFF000000001"))
+    async with httpx.AsyncClient(base_url=address) as client:
+        answer = await client.get("/changes", params={"after": ahead})
+    assert answer.status_code == 410
+    assert "`start`" in answer.json()["detail"]
+
+
+@pytest.fixture
+def losing(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Once it is set, MongoDB's oplog no longer reaches what streams ask for."""
+    lost = asyncio.Event()
+    command = AsyncDatabase[Any].command
+
+    async def reaching(self: AsyncDatabase[Any], asked: dict[str, Any], *args: Any, **options: Any) -> Any:
+        if lost.is_set() and ("getMore" in asked or "pipeline" in asked):
+            raise OperationFailure("the resume point may no longer be in the oplog", 286)
+        return await command(self, asked, *args, **options)
+
+    monkeypatch.setattr(AsyncDatabase, "command", reaching)
+    return lost
+
+
+async def test_what_the_oplog_no_longer_reaches_has_expired(
+    address: str, points: Points, losing: asyncio.Event
+) -> None:
+    async with listening(address) as events:
+        first = (await events.next())["id"]
+        await points.add([point()])
+        await events.changes(1)
+        losing.set()
+        error = await events.error()
+        assert error["extensions"] == {"code": "CURSOR_EXPIRED", "cursor": events.last_id}
+    async with httpx.AsyncClient(base_url=address) as client:
+        assert (await client.get("/changes", params={"after": first})).status_code == 410
+
+
+async def test_heartbeats_have_cursors_that_count(
+    address: str, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "HEARTBEAT", 0.05)
+    async with listening(address) as events:
+        await events.next()
+        await points.add([point(series="another")])
+        beats = [await events.next() for _ in range(3)]
+    assert all('"events":[]' in beat["data"] for beat in beats)
+    await points.add([stored := point()])
+    async with listening(address, after=beats[-1]["id"]) as events:
+        assert await events.ids(1) == [stored.id]
+
+
+async def test_whoever_falls_out_of_the_ring_goes_on_with_a_stream_of_their_own(
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    async with aclosing(feed.follow(SERIES, None)) as slow, aclosing(feed.follow(SERIES, None)) as quick:
+        await anext(slow)
+        stored = await one_by_one(points, quick)
+        assert await ids(slow, len(stored)) == stored
+
+
+async def test_whoever_lags_where_there_is_no_more_room_for_that_is_told(
+    settings: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    monkeypatch.setattr(feeds, "OWN_STREAMS", 1)
+    monkeypatch.setattr(feeds, "WAITING", 0)
+    feed = Feed(settings, stores.changes, SECRET)
+    async with (
+        aclosing(feed.follow(SERIES, None)) as slow,
+        aclosing(feed.follow(SERIES, None)) as other,
+        aclosing(feed.follow(SERIES, None)) as quick,
+    ):
+        for each in (slow, other):
+            await anext(each)
+        await one_by_one(stores.points, quick)
+        await anext(slow)  # which has a stream of its own now
+        with pytest.raises(Lagging):
+            await anext(other)
+
+
+async def test_whoever_does_not_come_nearer_in_time_is_told(
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    monkeypatch.setattr(reader, "CATCH_UP", -1)
+    monkeypatch.setattr(reader, "seconds_between", lambda _earlier, _later: 5)
+    async with aclosing(feed.follow(SERIES, None)) as slow, aclosing(feed.follow(SERIES, None)) as quick:
+        await anext(slow)
+        await one_by_one(points, quick)
+        with pytest.raises(Lagging):
+            await ids(slow, 20)
+
+
+async def one_by_one(points: Points, quick: AsyncGenerator[Frame]) -> list[str]:
+    """More batches than a ring has, each read by somebody before the next."""
+    stored = [point(NOON + n * SECOND) for n in range(8)]
+    await anext(quick)
+    for each in stored:
+        await points.add([each])
+        assert await ids(quick, 1) == [each.id]
+    return [each.id for each in stored]
+
+
+async def ids(frames: AsyncGenerator[Frame], count: int) -> list[str]:
+    found: list[str] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            found += [change.point.id for change in (await anext(frames)).changes]
+    return found
+
+
+async def test_a_later_judgement_is_told_of(address: str, points: Points, database: Database) -> None:
+    await points.add([stored := point()])
+    async with listening(address) as events:
+        await events.next()
+        for status, reasons in (("discarded", ["too_old"]), ("accepted", [])):
+            await database["points"].update_one({"_id": stored.id}, {"$set": {"status": status, "reasons": reasons}})
+        told = await events.changes(2)
+        assert [change["kind"] for change in told] == ["WITHDRAWN", "REINSTATED"]
+        assert {change["point"]["id"] for change in told} == {stored.id}
+
+
+async def test_a_process_has_so_many_subscriptions(settings: Settings, stores: Stores) -> None:
+    one = Settings.model_validate(settings.model_dump() | {"subscriptions": 1})
+    app = app_of(one, stores)
+    async with (
+        serving(app, one, host="127.0.0.1", port=0, websockets=(PATH,)) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
+        async with listening(address):
+            refused = await client.get("/changes")
+            assert refused.status_code == 503
+            assert "Retry-After" in refused.headers
+        async with asyncio.timeout(5):  # in which the server sees that its client is gone
+            while not await begins(client):
+                pass
+
+
+async def begins(client: httpx.AsyncClient) -> bool:
+    async with client.stream("GET", "/changes") as answer:
+        return answer.status_code == 200
+
+
+async def test_websockets_count_as_connections(settings: Settings, stores: Stores) -> None:
+    two = Settings.model_validate(settings.model_dump() | {"max_connections": 2})
+    app = app_of(two, stores)
+    async with serving(app, two, host="127.0.0.1", port=0, websockets=(PATH,)) as address:
+        async with talking(address), talking(address), httpx.AsyncClient(base_url=address) as client:
+            assert (await client.get("/health/live")).status_code == 503
+        async with talking(address) as talk:
+            await talk.begin()
+
+
+async def test_a_store_that_is_unavailable_is_a_503(settings: Settings) -> None:
+    async with client_without_store(settings) as client:
+        assert (await client.get("/changes")).status_code == 503

@@ -33,6 +33,7 @@ KNOWN = {
     "on_message_begin on_header on_headers_complete on_body on_message_complete",
     "connection_made connection_lost data_received pause_writing resume_writing",
     "on_response_complete timeout_keep_alive_handler _unset_keepalive_if_required",
+    "handle_websocket_upgrade _get_upgrade",
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -149,7 +150,7 @@ async def test_whoever_does_not_come_nearer_in_time_is_told(
 ) -> None:
     monkeypatch.setattr(hub, "MOST_BATCHES", 2)
     monkeypatch.setattr(reader, "CATCH_UP", -1)
-    monkeypatch.setattr(reader, "seconds_between", lambda _earlier, _later: 5)
+    monkeypatch.setattr(reader, "seconds_between", Mock(return_value=5))
     async with aclosing(feed.follow(SERIES, None)) as slow, aclosing(feed.follow(SERIES, None)) as quick:
         await anext(slow)
         await one_by_one(points, quick)

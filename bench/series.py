@@ -47,7 +47,7 @@ class Way(Protocol):
 
 class DataCosmos:
     def __init__(self, address: str) -> None:
-        self._client = httpx.Client(base_url=address, timeout=120)
+        self._client = httpx.Client(base_url=address, timeout=120, headers={"Accept-Encoding": "identity"})
         self._places: dict[str, str] = {}
 
     def store(self, name: str, values: list[float]) -> None:

@@ -76,7 +76,7 @@ class Hub:
 
     def number_after(self, mark: str) -> int | None:
         """Of the first entry behind a mark; None where that is not in the ring, or far ahead of it."""
-        if mark < self.start or (mark > self.mark and seconds_between(self.mark, mark) > AHEAD):
+        if not self.start or mark < self.start or (mark > self.mark and seconds_between(self.mark, mark) > AHEAD):
             return None
         index = bisect_right(self._ring, mark, key=lambda entry: entry.batch.mark)
         return self._ring[index].number if index < len(self._ring) else self.next_number
@@ -102,6 +102,7 @@ class Hub:
         self._ring.clear()
         self._events, self._lost = 0, None
         self.start = self.mark = ""
+        self.next_number += 1  # so that whoever read an earlier stream finds that the rest of it is gone
         self._opened = asyncio.get_running_loop().create_future()
         self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())
         self._task = asyncio.create_task(self._run())

@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from datacosmos.domain.changes import Accepted, Change, Discarded, Topic
 from datacosmos.errors import CursorExpired, StoreUnavailable
+from datacosmos.store.changes.cancelled import check_cancelled
 from datacosmos.store.changes.events import is_of, stages, to_change
 from datacosmos.store.changes.marks import time_of
 from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, client_of, for_reads, store_errors
@@ -128,13 +129,6 @@ async def opened(
         yield stream, await stream.open(after)
     finally:
         await asyncio.shield(stream.close())
-
-
-def check_cancelled() -> None:
-    """Raises CancelledError where the driver has swallowed it, as it does when its answer comes at the same moment."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from datacosmos.api.feed.frames import Frame
 from datacosmos.api.graphql.http import PATH
 from datacosmos.auth.issuers import Role, SharedSecret
 from datacosmos.domain.changes import Accepted, Place
-from datacosmos.errors import Lagging
+from datacosmos.errors import CursorExpired, Lagging
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
@@ -99,6 +99,33 @@ async def test_what_the_oplog_no_longer_reaches_has_expired(
         assert error["extensions"] == {"code": "CURSOR_EXPIRED", "cursor": events.last_id}
     async with httpx.AsyncClient(base_url=address) as client:
         assert (await client.get("/changes", params={"after": first})).status_code == 410
+
+
+async def test_whoever_was_not_told_that_the_stream_was_lost_misses_nothing(
+    feed: Feed, points: Points, losing: asyncio.Event
+) -> None:
+    async with aclosing(feed.follow(SERIES, None)) as slow, aclosing(feed.follow(SERIES, None)) as quick:
+        await anext(slow)
+        await anext(quick)
+        losing.set()
+        with pytest.raises(CursorExpired):
+            await anext(quick)
+        losing.clear()
+        await points.add([first := point()])
+        async with aclosing(feed.follow(SERIES, None)) as new:  # for whom another stream is opened
+            await anext(new)
+            await points.add([second := point(NOON + SECOND)])
+            assert await ids(new, 1) == [second.id]
+            assert await ids(slow, 2) == [first.id, second.id]
+
+
+async def test_a_head_alone_holds_nothing(address: str, feed: Feed) -> None:
+    async with httpx.AsyncClient(base_url=address) as client:
+        answer = await client.head("/changes")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert not feed.is_read
+        assert (await client.get("/changes", headers={"Accept": "text/html"})).status_code == 406
 
 
 async def test_heartbeats_have_cursors_that_count(

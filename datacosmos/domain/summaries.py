@@ -30,10 +30,11 @@ def summarise(t: NDArray[np.int64], v: NDArray[np.float64], size: int) -> Parts:
     return gathered(single(t, v), t // size * size)
 
 
-def gathered(parts: Parts, at: NDArray[np.int64]) -> Parts:
+def gathered(parts: Parts, at: NDArray[np.int64], *, summed: bool = True) -> Parts:
     """Those that have the same `at` as one, each, whatever their order in time: shape (different ats,).
 
-    The same `at` must stand side by side. Of points of one time, the first and the last are by their order here.
+    The same `at` must stand side by side. Of points of one time, the first and the last are by their order here. Sums
+    cost most of it, and are 0 where they are not wanted.
     """
     if not len(parts):
         return NO_PARTS
@@ -42,8 +43,11 @@ def gathered(parts: Parts, at: NDArray[np.int64]) -> Parts:
     found = np.empty(len(begins), PART)
     found["at"] = at[begins]
     found["n"] = np.add.reduceat(parts["n"], begins)
-    sums = [_added(parts["sum"][begin:end], parts["rest"][begin:end]) for begin, end in zip(begins, ends, strict=True)]
-    found["sum"], found["rest"] = np.array(sums).T
+    found["sum"] = found["rest"] = 0
+    if summed:
+        each, rests = parts["sum"], parts["rest"]
+        sums = [_added(each[begin:end], rests[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+        found["sum"], found["rest"] = np.array(sums).T
     for name, by, extreme in (
         ("min", "min", np.minimum),
         ("max", "max", np.maximum),
@@ -83,23 +87,23 @@ def single(t: NDArray[np.int64], v: NDArray[np.float64]) -> Parts:
     return parts
 
 
-def into_buckets(parts: Parts, edges: NDArray[np.int64]) -> Parts:
+def into_buckets(parts: Parts, edges: NDArray[np.int64], *, summed: bool = True) -> Parts:
     """One part for what begins between each two edges, n 0 where nothing does: shape (len(edges) - 1,).
 
     Each of the parts must lie between two edges as a whole.
     """
     buckets = np.zeros(len(edges) - 1, PART)
     buckets["at"] = edges[:-1]
-    filled = by_bucket(parts, edges)
+    filled = by_bucket(parts, edges, summed=summed)
     buckets[np.searchsorted(edges, filled["at"])] = filled
     return buckets
 
 
-def by_bucket(parts: Parts, edges: NDArray[np.int64]) -> Parts:
+def by_bucket(parts: Parts, edges: NDArray[np.int64], *, summed: bool = True) -> Parts:
     """As `into_buckets`, without the empty ones."""
     number = np.searchsorted(edges, parts["at"], "right") - 1
     order = np.argsort(number, kind="stable")
-    return gathered(parts[order], edges[number[order]])
+    return gathered(parts[order], edges[number[order]], summed=summed)
 
 
 def average(part: Any) -> float | None:

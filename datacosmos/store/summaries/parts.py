@@ -139,4 +139,4 @@ def _of(level: Level) -> Document:
 
 
 def _rows(level: Level, documents: Sequence[Document]) -> Rows:
-    return np.concatenate([np.empty(0, level.row), *(np.frombuffer(each["parts"], level.row) for each in documents)])
+    return np.frombuffer(b"".join(each["parts"] for each in documents), level.row)

@@ -61,7 +61,7 @@ class Summaries:
         await self.names.add(sources_of([*stored, *redelivered]))
         await self.marks.add(minutes_of(stored, redelivered))
 
-    async def gathered(self, series: str, edges: Times, start: int, end: int) -> Parts:
+    async def gathered(self, series: str, edges: Times, start: int, end: int, *, summed: bool = True) -> Parts:
         """What [start, end] adds up to between each two edges: shape (len(edges) - 1,), n 0 where it is empty.
 
         The edges are ascending, the first at or before `start`, the last after `end`. Raises TooManyPoints where more
@@ -70,8 +70,8 @@ class Summaries:
         behind = await self.marks.of(series) if await self.parts.are_complete(POINTS) else None
         pieces = Pieces.of(edges, *_whole_milliseconds(start, end), behind)
         async with aclosing(self._found(series, pieces)) as several:
-            found = [summaries.by_bucket(parts, edges) async for parts in several]
-        return summaries.into_buckets(np.concatenate([NO_PARTS, *found]), edges)
+            found = [summaries.by_bucket(parts, edges, summed=summed) async for parts in several]
+        return summaries.into_buckets(np.concatenate([NO_PARTS, *found]), edges, summed=summed)
 
     async def discarded(self, source: str | None, series: str | None, edges: Times, start: int, end: int) -> Counts:
         """How many discards of each reason [start, end] has between each two edges, by when they were received.
@@ -102,7 +102,7 @@ class Summaries:
 
     async def count(self, series: str, start: int, end: int) -> int:
         """How many points [start, end] holds."""
-        return int((await self.gathered(series, np.array([start, end + 1]), start, end))["n"][0])
+        return int((await self.gathered(series, np.array([start, end + 1]), start, end, summed=False))["n"][0])
 
     async def samples(self, series: str, start: int, end: int, width: int) -> Samples:
         """Points of [start, end] to draw a line through that is `width` pixels wide, as `domain.summaries` tells."""
@@ -111,15 +111,18 @@ class Summaries:
         if count > MOST_READ:
             inner = np.clip((spans[1:-1] + MINUTE // 2) // MINUTE * MINUTE, start, end + 1)
             spans = np.unique(np.concatenate([[start], inner, [end + 1]]))
-            return Samples(*summaries.extremes(await self.gathered(series, spans, start, end)), count, is_exact=False)
+            parts = await self.gathered(series, spans, start, end, summed=False)
+            return Samples(*summaries.extremes(parts), count, is_exact=False)
         is_exact = count <= 4 * width
         found = [NO_PARTS]
         async with aclosing(self.times_and_values(series, start, end)) as batches:
             async for t, v in batches:
                 points = summaries.single(t, v)
-                found.append(points if is_exact else summaries.by_bucket(points, spans))
+                found.append(points if is_exact else summaries.by_bucket(points, spans, summed=False))
         parts = np.concatenate(found)
-        chosen = (parts["at"], parts["first"]) if is_exact else summaries.extremes(summaries.into_buckets(parts, spans))
+        chosen = parts["at"], parts["first"]
+        if not is_exact:
+            chosen = summaries.extremes(summaries.into_buckets(parts, spans, summed=False))
         return Samples(*chosen, int(parts["n"].sum()), is_exact)
 
     async def _found(self, key: Key, pieces: Pieces) -> AsyncGenerator[Rows]:

@@ -7,7 +7,8 @@ from functools import cached_property
 from datacosmos.api.feed.cursors import Cursors
 from datacosmos.domain.changes import Change, Place, Topic
 
-MOST_FORMS = 16
+MOST_FORMS, LONGEST = 16, 1 << 18
+"""Forms of one frame that are kept, and bytes of each."""
 
 
 @dataclass
@@ -29,6 +30,6 @@ class Frame:
         return self._written.get(form)
 
     def keep(self, form: str, text: bytes) -> bytes:
-        if len(self._written) < MOST_FORMS:
+        if len(self._written) < MOST_FORMS and len(text) <= LONGEST:
             self._written[form] = text
         return text

@@ -19,7 +19,7 @@ from datacosmos.store.changes.marks import seconds_between
 from datacosmos.store.changes.streams import Batch, Stream
 
 log = structlog.stdlib.get_logger(__name__)
-MOST_EVENTS, MOST_BATCHES = 10_000, 2_000
+MOST_BYTES, MOST_BATCHES = 16 << 20, 2_000
 PAUSE, LONGEST_PAUSE = 0.0001, 0.05
 """Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
 AHEAD = 10  # seconds by which another process may have read further than this one
@@ -44,7 +44,7 @@ class Hub:
         self._changes, self._kind, self._make_frame = changes, kind, make_frame
         self._listeners = 0
         self._ring: deque[Entry] = deque()
-        self._events = 0
+        self.size = 0
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
         self._news: asyncio.Future[None] | None = None
@@ -100,7 +100,7 @@ class Hub:
 
     def _begin(self) -> None:
         self._ring.clear()
-        self._events, self._lost = 0, None
+        self.size, self._lost = 0, None
         self.start = self.mark = ""
         self.next_number += 1  # so that whoever read an earlier stream finds that the rest of it is gone
         self._opened = asyncio.get_running_loop().create_future()
@@ -170,10 +170,10 @@ class Hub:
     def _add(self, batch: Batch) -> None:
         self._ring.append(Entry(self.next_number, batch))
         self.next_number += 1
-        self._events += len(batch.events)
-        while (self._events > MOST_EVENTS or len(self._ring) > MOST_BATCHES) and len(self._ring) > 1:
+        self.size += batch.size
+        while (self.size > MOST_BYTES or len(self._ring) > MOST_BATCHES) and len(self._ring) > 1:
             oldest = self._ring.popleft()
-            self._events -= len(oldest.batch.events)
+            self.size -= oldest.batch.size
             self.start = oldest.batch.mark
         self.wake()
 

@@ -15,7 +15,7 @@ from datacosmos.store.mongo.ranges import Position, Window, ranges
 from datacosmos.store.points.documents import from_document
 from datacosmos.store.points.queries import accepted_of, discarded_for, find
 
-POINTS, DISCARDS = 500, 32
+POINTS, DISCARDS = 500, 8
 """In a page; a discard may be one of megabytes."""
 GONE = frozenset({239, 246})  # SnapshotTooOld, SnapshotUnavailable: MongoDB keeps what was for five minutes
 

@@ -19,6 +19,7 @@ from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, cli
 from datacosmos.store.points.queries import COLLECTION
 
 AT_ONCE = 1000  # events in a batch, which is 16 MB at the most
+EVENT = 1 << 10  # bytes of one in memory, without its payload
 WAIT = 1.0  # seconds that MongoDB waits for an event before it says that there is none
 FUTURE = 10  # seconds
 HISTORY_LOST = 286
@@ -36,6 +37,11 @@ class Batch:
     events: Sequence[Any]
     mark: str
     at_end: bool
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes, about: what an event takes, and its payload."""
+        return sum(EVENT + len(each["fullDocument"].get("raw", b"")) for each in self.events)
 
     @property
     def first(self) -> str:

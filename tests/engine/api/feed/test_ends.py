@@ -19,7 +19,8 @@ from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.frames import Frame
 from datacosmos.api.graphql.http import PATH
 from datacosmos.auth.issuers import Role, SharedSecret
-from datacosmos.domain.changes import Accepted, Place
+from datacosmos.domain.changes import Accepted, Discarded, Place
+from datacosmos.domain.points import Reason
 from datacosmos.errors import CursorExpired, Lagging
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
@@ -150,6 +151,25 @@ async def test_whoever_falls_out_of_the_ring_goes_on_with_a_stream_of_their_own(
         await anext(slow)
         stored = await one_by_one(points, quick)
         assert await ids(slow, len(stored)) == stored
+
+
+async def test_what_is_kept_for_all_is_bounded_in_bytes(
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_BYTES", 100_000)
+    everything = Discarded()
+    async with (
+        aclosing(feed.follow(everything, None)) as slow,
+        aclosing(feed.follow(everything, None)) as quick,
+    ):
+        await anext(slow)
+        await anext(quick)
+        stored = [point(NOON, Reason.MALFORMED, raw=b"x" * 60_000) for _ in range(5)]
+        for each in stored:
+            await points.add([each])
+            assert await ids(quick, 1) == [each.id]
+        assert feed.kept_bytes <= 100_000
+        assert await ids(slow, 5) == [each.id for each in stored]
 
 
 async def test_whoever_lags_where_there_is_no_more_room_for_that_is_told(

@@ -1,5 +1,7 @@
 """Every field of the schema, asked in full by whoever may not: fields that are added later are asked too."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 

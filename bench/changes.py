@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,8 +34,20 @@ from service import started
 from datacosmos.engines import running_engines
 
 PATIENCE = 120  # seconds
+PARTS = ("many", "one", "ingest")
 PACKAGES = ("pymongo", "starlette", "uvicorn", "uvloop", "orjson")
 Rows = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Points a second: `rate` for the subscribers, `most` for a single one."""
+
+    subscribers: int
+    rate: float
+    seconds: float
+    most: float
+    readings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +164,19 @@ async def programs(folder: Path) -> AsyncGenerator[tuple[Engines, Api]]:
             yield found, Api(address, psutil.Process(process_id))
 
 
-async def measure(folder: Path, subscribers: int, rate: float, seconds: float, most: float, readings: int) -> Rows:
+async def measure(folder: Path, parts: Sequence[str], plan: Plan) -> Rows:
+    rows: Rows = {}
     async with programs(folder) as (found, api):
         mongodb_url = running_engines(folder / "data").mongodb_url or ""
-        rows = await many(found, api, subscribers, rate, seconds)
-        rows |= await one(found, api, mongodb_url, most, seconds / 2)
-        return rows | await ingest(found, api, readings, rounds=3)
+        for part in parts:
+            click.echo(f"{part}, beside the process {api.process.pid}", err=True)
+            if part == "many":
+                rows |= await many(found, api, plan.subscribers, plan.rate, plan.seconds)
+            elif part == "one":
+                rows |= await one(found, api, mongodb_url, plan.most, plan.seconds / 2)
+            else:
+                rows |= await ingest(found, api, plan.readings, rounds=3)
+    return rows
 
 
 def report(rows: Rows) -> str:
@@ -179,13 +198,20 @@ def report(rows: Rows) -> str:
 @click.option("--seconds", default=20.0)
 @click.option("--flood", "most", default=20_000.0, help="Points a second that a single one gets.")
 @click.option("--readings", default=100_000, help="How many the writer writes.")
-def main(*, quick: bool, subscribers: int, rate: float, seconds: float, most: float, readings: int) -> None:
+@click.option("--only", type=click.Choice(PARTS), help="This part alone, which is only shown.")
+def main(
+    *, quick: bool, only: str | None, subscribers: int, rate: float, seconds: float, most: float, readings: int
+) -> None:
     """Subscribers of changes, and what they cost."""
+    plan = Plan(subscribers, rate, seconds, most, readings)
     if quick:
-        subscribers, seconds, readings = 50, 3, 20_000
+        plan = replace(plan, subscribers=50, seconds=3, readings=20_000)
     with tempfile.TemporaryDirectory() as folder:
-        rows = uvloop.run(measure(Path(folder), subscribers, rate, seconds, most, readings))
-    keep("changes", report(rows))
+        rows = uvloop.run(measure(Path(folder), (only,) if only else PARTS, plan))
+    if only:
+        print(report(rows))
+    else:
+        keep("changes", report(rows))
 
 
 if __name__ == "__main__":

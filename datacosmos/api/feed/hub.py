@@ -47,7 +47,7 @@ class Hub:
         self.size = 0
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
-        self._news: asyncio.Future[None] | None = None
+        self._waiting = set[asyncio.Future[None]]()
         self._lost: DatacosmosError | None = None
         self.start = self.mark = ""
         self.next_number = 0
@@ -69,10 +69,17 @@ class Hub:
 
     async def wait(self, number: int, seconds: float) -> None:
         """Until there is an entry of this number, for some seconds at the most."""
-        if number >= self.next_number:
-            if self._news is None or self._news.done():
-                self._news = asyncio.get_running_loop().create_future()
-            await asyncio.wait({self._news}, timeout=seconds)
+        if number < self.next_number:
+            return
+        loop = asyncio.get_running_loop()
+        news = loop.create_future()
+        timer = loop.call_later(seconds, _settle, news)  # asyncio.wait would cost several times as much
+        self._waiting.add(news)
+        try:
+            await news
+        finally:
+            timer.cancel()
+            self._waiting.discard(news)
 
     def number_after(self, mark: str) -> int | None:
         """Of the first entry behind a mark; None where that is not in the ring, or far ahead of it."""
@@ -183,5 +190,10 @@ class Hub:
 
     def wake(self) -> None:
         """Whoever waits looks again."""
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        for news in self._waiting:
+            _settle(news)
+
+
+def _settle(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_result(None)

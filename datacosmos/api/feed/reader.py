@@ -146,11 +146,12 @@ class Reader:
                         return
             if self._hub.has_dropped(number):
                 return
-            self._place = Place(max(self._place.mark, self._hub.mark))
-            if self._silence <= 0:
+            if self._place.mark < self._hub.mark:
+                self._place = Place(self._hub.mark)
+            if (silence := self._silence) <= 0:
                 yield self._heartbeat()
             else:
-                await self._hub.wait(number, min(self._silence, self._expires - time.time()))
+                await self._hub.wait(number, min(silence, self._expires - time.time()))
 
     async def _catch_up(self) -> AsyncGenerator[Frame]:
         """What was committed before the ring begins, from a stream of their own. Raises Lagging."""

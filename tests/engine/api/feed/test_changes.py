@@ -9,8 +9,11 @@ import pytest
 
 from datacosmos.api.feed.feed import Feed
 from datacosmos.domain.points import Reason
+from datacosmos.programs.server import serving
+from datacosmos.settings import Settings
 from datacosmos.store.points.points import Points
-from tests.asking import ADMIN, NOON, SECOND, USER, bearer, point
+from datacosmos.store.stores import Stores
+from tests.asking import ADMIN, NOON, SECOND, USER, app_of, bearer, point
 from tests.engine.api.feed.listening import listening
 
 DAY = timedelta(days=1)
@@ -67,6 +70,21 @@ async def test_whoever_comes_back_goes_on_behind_their_cursor_exactly(address: s
     async with listening(address, after=last_id) as events:
         got += await events.ids(30 - len(got))
     assert got == [each.id for each in stored]
+
+
+async def test_a_cursor_goes_on_at_any_other_process_with_the_secret(
+    address: str, settings: Settings, stores: Stores
+) -> None:
+    async with listening(address) as events:
+        await events.next()
+        await stores.points.add([point()])
+        await events.changes(1)
+    await stores.points.add([missed := point(NOON + SECOND)])
+    async with (
+        serving(app_of(settings, stores), settings, host="127.0.0.1", port=0) as another,
+        listening(another, last_id=events.last_id) as again,
+    ):
+        assert await again.ids(1) == [missed.id]
 
 
 async def test_the_past_comes_first_by_time_and_then_what_is_stored(address: str, points: Points) -> None:

@@ -35,6 +35,7 @@ EXAMPLE = (
     'id: 3q2-…\ndata: {"cursor":"3q2-…","events":[{"kind":"ACCEPTED","point":{"id":"…","series":"datacosmos",'
     '"time":"2024-03-28T16:55:34Z","value":-0.9523,"tags":[],"receivedAt":"…"},"discard":null}]}\n\n'
 )
+ENDLESS = "It goes on until its client leaves. A page such as this one shows an answer at its end: use `curl -N`."
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events, in the order of their commits. `id` is the cursor, `data` one `Changes` of "
@@ -60,7 +61,9 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         first = await anext(frames)  # what is wrong from the beginning is answered by a status
         return Streaming(request, _events(first, frames), frames)
 
-    @router.get("/changes", summary="The points of a series, as they are stored", responses=ANSWERS)
+    @router.get(
+        "/changes", summary="The points of a series, as they are stored", description=ENDLESS, responses=ANSWERS
+    )
     async def _accepted(
         request: Request,
         series: Annotated[str, Query(min_length=1, description="Which series.")] = SERIES,
@@ -72,7 +75,12 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         permissions.require_series(series)
         return await answer(request, Accepted(series), start, last_event_id or after, permissions)
 
-    @router.get("/changes/discards", summary="Discards, as they are stored, for administrators", responses=ANSWERS)
+    @router.get(
+        "/changes/discards",
+        summary="Discards, as they are stored, for administrators",
+        description=ENDLESS,
+        responses=ANSWERS,
+    )
     async def _discarded(
         request: Request,
         reason: Annotated[Given, REASON] = None,

@@ -21,10 +21,14 @@ FILLED_IN = {"query": "{ points { value } }", "name": "mast"}
 
 
 async def routes(client: httpx.AsyncClient) -> list[tuple[str, str]]:
-    """The page's own names of every route, those that delete last; a series is made before it is asked for by name."""
+    """The page's own names of every route, those that delete last; a series is made before it is asked for by name.
+
+    All but streams: they have no end, for which the page waits, as they say.
+    """
     paths = (await client.get("/openapi.json")).json()["paths"]
     order = {"post": 0, "put": 1, "get": 2, "delete": 3}
-    listed = [(order[method], route) for path in paths.values() for method, route in path.items()]
+    found = [(method, route) for path in paths.values() for method, route in path.items()]
+    listed = [(order[method], route) for method, route in found if route["tags"] != ["changes"]]
     return [(route["tags"][0], route["operationId"]) for _, route in sorted(listed, key=lambda each: each[0])]
 
 

@@ -4,6 +4,7 @@ import gc
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,9 @@ HERE = Path(__file__).parent
 
 # As the service logs: the default of structlog may draw each variable of a traceback, which takes seconds.
 configure_logging("info", "json")
+
+# A shell's background job ignores Ctrl-C, as would every program that is started from it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What the developer's own environment says is no part of a test.
 for name in [name for name in os.environ if name.startswith(PREFIX)]:

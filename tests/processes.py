@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 HOLDER = """
-import asyncio, signal, sys
+import asyncio, sys
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,6 @@ async def main() -> None:
         print("ready", flush=True)
         await asyncio.Event().wait()
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 asyncio.run(main())
 """
 

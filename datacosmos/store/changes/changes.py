@@ -10,7 +10,7 @@ from datacosmos.domain.changes import Key, Topic
 from datacosmos.store.changes import past, streams
 from datacosmos.store.changes.past import Page
 from datacosmos.store.changes.streams import Stream
-from datacosmos.store.mongo.connection import Database, for_reads, store_errors
+from datacosmos.store.mongo.connection import Database, for_reads, read_errors
 
 
 class Changes:
@@ -35,7 +35,7 @@ class Changes:
     async def window(self) -> float | None:
         """Seconds that the changes reach back; None where MongoDB lets us not see its oplog."""
         try:
-            with store_errors():
+            with read_errors():
                 oplog = (await for_reads(self._database).command("serverStatus", oplog=1)).get("oplog", {})
         except OperationFailure:
             return None

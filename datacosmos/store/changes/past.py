@@ -7,10 +7,9 @@ from bson import Timestamp
 from pymongo.errors import OperationFailure
 
 from datacosmos.domain.changes import Accepted, Change, ChangeKind, Key, Topic, key_of
-from datacosmos.store.changes.cancelled import check_cancelled
 from datacosmos.store.changes.events import DISCARD_FIELDS, FIELDS
 from datacosmos.store.changes.marks import mark_after, mark_before
-from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, client_of, for_reads, store_errors
+from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, client_of, for_reads, read_errors
 from datacosmos.store.mongo.ranges import Position, Window, ranges
 from datacosmos.store.points.documents import from_document
 from datacosmos.store.points.queries import accepted_of, discarded_for, find
@@ -49,14 +48,13 @@ async def read_page(database: Database, topic: Topic, behind: Key, at: Timestamp
     snapshot: Document = {"level": "snapshot"} | ({} if at is None else {"atClusterTime": at})
     command = _find(topic, behind) | {"singleBatch": True, "readConcern": snapshot}
     try:
-        with store_errors():
+        with read_errors():
             async with client.read_turns, client.reads.start_session(causal_consistency=False) as session:
                 reply = await for_reads(database).command(command, codec_options=UTC_TIMES, session=session)
     except OperationFailure as error:
         if error.code in GONE:
             raise SnapshotGone from error
         raise
-    check_cancelled()
     points = [from_document(document) for document in reply["cursor"]["firstBatch"]]
     kind = ChangeKind.ACCEPTED if isinstance(topic, Accepted) else ChangeKind.DISCARDED
     time = reply["cursor"]["atClusterTime"]

@@ -12,10 +12,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from datacosmos.domain.changes import Accepted, Change, Discarded, Topic
 from datacosmos.errors import CursorExpired, StoreUnavailable
-from datacosmos.store.changes.cancelled import check_cancelled
 from datacosmos.store.changes.events import is_of, stages, to_change
 from datacosmos.store.changes.marks import time_of
-from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, client_of, for_reads, store_errors
+from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, client_of, for_reads, read_errors
 from datacosmos.store.points.queries import COLLECTION
 
 AT_ONCE = 1000  # events in a batch, which is 16 MB at the most
@@ -119,10 +118,8 @@ class Stream:
             await self._session.end_session()
 
     async def _ask(self, command: Document) -> Document:
-        with _expiry(), store_errors():
-            reply = await self._database.command(command, codec_options=UTC_TIMES, session=self._session)
-        check_cancelled()
-        return reply
+        with _expiry(), read_errors():
+            return await self._database.command(command, codec_options=UTC_TIMES, session=self._session)
 
 
 @asynccontextmanager

@@ -176,6 +176,26 @@ def store_errors() -> StoreErrors:
 STORE_ERRORS = StoreErrors()
 
 
+class ReadErrors(StoreErrors):
+    """Raises CancelledError, too, where the async client has swallowed it: as when its answer comes at that moment."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task = asyncio.current_task()
+        if error is None and task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        super().__exit__(kind, error, traceback)
+
+
+def read_errors() -> ReadErrors:
+    """The same for what is read by `for_reads`."""
+    return READ_ERRORS
+
+
+READ_ERRORS = ReadErrors()
+
+
 def _unavailable(error: PyMongoError) -> StoreUnavailable | None:
     match error:
         case WriteConcernError() if not isinstance(error, WTimeoutError):

@@ -10,7 +10,7 @@ import numpy as np
 from datacosmos.domain.columns import Columns, Records
 from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.domain.series import from_datetime
-from datacosmos.store.mongo.connection import Database, Document, for_reads, store_errors
+from datacosmos.store.mongo.connection import Database, Document, for_reads, read_errors, store_errors
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Position, Window, ranges
 from datacosmos.store.points.documents import from_document, to_verdict
@@ -101,7 +101,7 @@ class Points:
             "projection": {"series": 1, "source": 1, "time": 1},
         }
         accepted = {"status": Status.ACCEPTED.value}
-        with store_errors():
+        with read_errors():
             found = time and await self._reads.find_one({"series": series, "time": {"$gte": time}} | accepted, **first)
             found = found or await self._reads.find_one({"series": {"$gt": series}} | accepted, **first)
         return (found["series"], found["source"], found["time"]) if found else None
@@ -114,7 +114,7 @@ class Points:
             {"$sort": newest},
             {"$group": {"_id": "$series", "id": {"$first": "$_id"}}},
         ]
-        with store_errors():
+        with read_errors():
             cursor = await self._reads.aggregate(stages, hint="range")
             ids = [each["id"] for each in await cursor.to_list()]
             found = await self._reads.find({"_id": {"$in": ids}}, {"raw": 0}).to_list()
@@ -133,7 +133,7 @@ class Points:
 
     async def first(self, series: str) -> Point | None:
         """The oldest accepted point of a series, without its raw payload."""
-        with store_errors():
+        with read_errors():
             found = await self._reads.find_one(
                 accepted_of(series), {"raw": 0}, sort={"time": 1, "_id": 1}, hint="range"
             )
@@ -143,7 +143,7 @@ class Points:
         """When it was received, of a source, and of one of its series where that is given: one index seek."""
         where = discarded_for(None, source) | ({} if series is None else {"series": series})
         hint = OF_SOURCE if series is None else OF_SERIES
-        with store_errors():
+        with read_errors():
             found = await self._reads.find_one(where, {"received_at": 1, "_id": 0}, sort={"received_at": 1}, hint=hint)
         return found["received_at"] if found else None
 
@@ -172,21 +172,21 @@ class Points:
             {"$match": ranges(DISCARDED, "received_at", window, None)},
             {"$group": {"_id": {"source": "$source", "series": "$series"}}},
         ]
-        with store_errors():
+        with read_errors():
             found = await (await self._reads.aggregate(stages, hint="discards")).to_list()
         return [(each["_id"]["source"], each["_id"]["series"]) for each in found]
 
     async def next_discard(self, time: datetime) -> datetime | None:
         """When the first from a time on was received."""
         where = DISCARDED | {"received_at": {"$gte": time}}
-        with store_errors():
+        with read_errors():
             found = await self._reads.find_one(
                 where, {"received_at": 1, "_id": 0}, sort={"received_at": 1}, hint="discards"
             )
         return found["received_at"] if found else None
 
     async def discard(self, identifier: str) -> Point | None:
-        with store_errors():
+        with read_errors():
             found = await self._reads.find_one({"_id": identifier} | DISCARDED, hint={"_id": 1})
         return from_document(found) if found else None
 

@@ -21,6 +21,7 @@ from datacosmos.store.mongo.connection import (
     check_passing,
     client_of,
     for_reads,
+    read_errors,
     store_errors,
 )
 from datacosmos.store.points.inserts import DUPLICATE_KEY
@@ -80,7 +81,7 @@ class Receipts:
 
     async def get(self, delivery_id: str) -> Receipt | None:
         async with self._read_turns:
-            with store_errors():
+            with read_errors():
                 document = await self._read.find_one({"_id": delivery_id})
         return None if document is None else _from_document(document)
 

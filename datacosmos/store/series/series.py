@@ -15,7 +15,7 @@ from datacosmos.domain import metrics, series
 from datacosmos.domain.series import CHUNK, MAX_NAMES, Samples
 from datacosmos.domain.summaries import Parts
 from datacosmos.errors import SeriesGone, TooManyNames
-from datacosmos.store.mongo.connection import Database, Document, client_of, for_reads, store_errors
+from datacosmos.store.mongo.connection import Database, Document, client_of, for_reads, read_errors, store_errors
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import contains
 from datacosmos.store.mongo.transactions import Session, retry_conflicts, transaction
@@ -97,7 +97,7 @@ class SeriesStore:
         """Those of these names that the owner has a series of."""
         where = {"owner": owner, "name": {"$in": [*names]}}
         async with self._read_turns:
-            with store_errors():
+            with read_errors():
                 cursor = self._read_roots.find(where, {"name": 1, "owner": 1, "_id": 0}, hint="name")
                 return {document["name"] for document in await cursor.to_list()}
 
@@ -230,7 +230,7 @@ class SeriesStore:
 
     async def _find(self, where: Document) -> Document | None:
         async with self._read_turns:
-            with store_errors():
+            with read_errors():
                 return await self._read_roots.find_one(where)
 
 

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from datacosmos.domain.points import Point
 from datacosmos.domain.series import from_datetime
 from datacosmos.domain.summaries import MINUTE
-from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, bounded, for_reads, store_errors
+from datacosmos.store.mongo.connection import (
+    UTC_TIMES,
+    Database,
+    Document,
+    bounded,
+    for_reads,
+    read_errors,
+    store_errors,
+)
 from datacosmos.store.summaries.kinds import DiscardsOf, Key, to_key, to_stored
 
 COLLECTION = "marks"
@@ -54,12 +62,12 @@ class Marks:
         """The marked minutes of one key, ascending."""
         series = to_stored(key)
         only = {"touched": {"$elemMatch": {"series": series}}, "_id": 0}
-        with store_errors():
+        with read_errors():
             found = await self._reads.find({"touched.series": series}, only).to_list()
         return np.unique(np.array([minute for mark in found for minute in mark["touched"][0]["minutes"]], np.int64))
 
     async def oldest(self, most: int) -> list[Mark]:
-        with store_errors():
+        with read_errors():
             found = await self._reads.with_options(UTC_TIMES).find(sort={"_id": 1}, limit=most).to_list()
         return [Mark(each["_id"], {to_key(one["series"]): one["minutes"] for one in each["touched"]}) for each in found]
 

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from pymongo.errors import BulkWriteError
 
 from datacosmos.domain.points import Point
-from datacosmos.store.mongo.connection import Database, Document, bounded, check_passing, for_reads, store_errors
+from datacosmos.store.mongo.connection import (
+    Database,
+    Document,
+    bounded,
+    check_passing,
+    for_reads,
+    read_errors,
+    store_errors,
+)
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import contains
 
@@ -53,7 +61,7 @@ class Names:
 
     async def source_of(self, series: str) -> str | None:
         """None where there is no such series."""
-        with store_errors():
+        with read_errors():
             found = await self._reads.find_one({"_id": series})
         return found["source"] if found else None
 
@@ -72,7 +80,7 @@ class Names:
         `search` is a part of the name, in capitals or not; `among` are the only names that come into question.
         """
         where = _where(search, source, among, {"$lt" if down else "$gt": beyond} if beyond is not None else {})
-        with store_errors():
+        with read_errors():
             found = self._reads.find(where, sort={"_id": -1 if down else 1}, limit=limit)
             return [(each["_id"], each["source"]) for each in await found.to_list()]
 

@@ -15,7 +15,15 @@ from bson import Binary
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from datacosmos.store.mongo.connection import Database, Document, bounded, check_passing, for_reads, store_errors
+from datacosmos.store.mongo.connection import (
+    Database,
+    Document,
+    bounded,
+    check_passing,
+    for_reads,
+    read_errors,
+    store_errors,
+)
 from datacosmos.store.summaries.kinds import DISCARDS, POINTS, Key, Kind, Level, Rows, to_key, to_stored
 
 COLLECTION = "summaries"
@@ -42,7 +50,7 @@ class SummaryParts:
     async def are_complete(self, kind: Kind) -> bool:
         """Whether all of this kind is summarised or marked."""
         if kind.complete not in self._complete:
-            with store_errors():
+            with read_errors():
                 found = await self._reads.find_one({"_id": kind.complete})
             self._complete |= {kind.complete} if found else set()
         return kind.complete in self._complete
@@ -53,7 +61,7 @@ class SummaryParts:
 
     async def reached(self, kind: Kind) -> tuple[str, int] | None:
         """Series ("" for discards) and day that what earlier versions stored is summarised up to."""
-        with store_errors():
+        with read_errors():
             found = await self._reads.find_one({"_id": kind.reached})
         return (found["series"], found["day"]) if found else None
 
@@ -64,7 +72,7 @@ class SummaryParts:
 
     async def get(self, level: Level, key: Key, begins: Sequence[int]) -> dict[int, Summary]:
         """Those that begin then."""
-        with store_errors():
+        with read_errors():
             found = await self._reads.find({"_id": {"$in": [_id(level, key, begin) for begin in begins]}}).to_list()
         nothing = Summary(0, _rows(level, []))
         standing = {each["_id"]["begin"]: Summary(each["version"], _rows(level, [each])) for each in found}
@@ -95,7 +103,7 @@ class SummaryParts:
     async def between(self, level: Level, key: Key, start: int, end: int) -> AsyncGenerator[Rows]:
         """The rows of all documents from the one that holds `start` to the one that holds `end`, in order."""
         begins = {"$gte": _id(level, key, start), "$lte": _id(level, key, end)}
-        with store_errors():
+        with read_errors():
             async with self._reads.find({"_id": begins}, sort={"_id": 1}, batch_size=AT_ONCE) as cursor:
                 while found := await cursor.to_list(AT_ONCE):
                     yield _rows(level, found)
@@ -104,13 +112,13 @@ class SummaryParts:
         """As above, of the documents that begin then."""
         for first in range(0, len(begins), AT_ONCE):
             ids = [_id(level, key, begin) for begin in begins[first : first + AT_ONCE]]
-            with store_errors():
+            with read_errors():
                 yield _rows(level, await self._reads.find({"_id": {"$in": ids}}, sort={"_id": 1}).to_list())
 
     async def days(self) -> AsyncGenerator[tuple[Key, int]]:
         """Of what there are hours, of which days."""
         for kind in (POINTS, DISCARDS):
-            with store_errors():
+            with read_errors():
                 async with self._reads.find({"_id": _of(kind.days)}, {"_id": 1}, sort={"_id": 1}) as cursor:
                     async for found in cursor:
                         yield to_key(found["_id"]["series"]), found["_id"]["begin"]

@@ -64,6 +64,7 @@ CASES: dict[str, list[Case]] = {
     "discards": [Case("", HUSHED, ADMINS)],
     "discardsConnection": [Case("", HUSHED, ADMINS)],
     "discard": [Case('(id: "a-discard")', HUSHED, ADMINS)],
+    "discardBuckets": [Case(f'(interval: "P1D", {DAY})', "SYSTEM", ADMINS)],
     "locations": [Case('(userId: "bob")', LATITUDE, ("UNAUTHENTICATED", "FORBIDDEN", "read", "read"))],
     "sensorReadings": [Case('(sensorId: "s")', 32.75, TOKEN)],
     "receipt": [

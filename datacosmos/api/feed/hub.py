@@ -20,7 +20,7 @@ from datacosmos.store.changes.streams import Batch, Stream
 
 log = structlog.stdlib.get_logger(__name__)
 MOST_BYTES, MOST_BATCHES = 16 << 20, 2_000
-PAUSE, LONGEST_PAUSE = 0.00012, 0.06
+PAUSE, LONGEST_PAUSE = 0.00014, 0.07
 """Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
 AHEAD = 10  # seconds by which another process may have read further than this one
 PATIENCE = 1.0  # seconds in which a stream ends

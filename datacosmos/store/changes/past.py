@@ -7,6 +7,7 @@ from bson import Timestamp
 from pymongo.errors import OperationFailure
 
 from datacosmos.domain.changes import Accepted, Change, ChangeKind, Key, Topic, key_of
+from datacosmos.errors import StoreUnavailable
 from datacosmos.store.changes.events import DISCARD_FIELDS, FIELDS
 from datacosmos.store.changes.marks import mark_after, mark_before
 from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, client_of, for_reads, read_errors
@@ -55,6 +56,8 @@ async def read_page(database: Database, topic: Topic, behind: Key, at: Timestamp
         if error.code in GONE:
             raise SnapshotGone from error
         raise
+    if "atClusterTime" not in reply["cursor"]:  # it tells no time of a collection that is not there
+        raise StoreUnavailable("all points were dropped, and none is back yet")
     points = [from_document(document) for document in reply["cursor"]["firstBatch"]]
     kind = ChangeKind.ACCEPTED if isinstance(topic, Accepted) else ChangeKind.DISCARDED
     time = reply["cursor"]["atClusterTime"]

@@ -22,10 +22,9 @@ EVENT = 1 << 10  # bytes of one in memory, without its payload
 WAIT = 1.0  # seconds that MongoDB waits for an event before it says that there is none
 FUTURE = 10  # seconds
 HISTORY_LOST = 286
-EXPIRED = (
-    "the changes behind this cursor are no longer kept; read what is stored from a `start` on, which leads back to the "
-    "live changes"
-)
+ANEW = "read what is stored from a `start` on, which leads back to the live changes"
+EXPIRED = f"the changes behind this cursor are no longer kept; {ANEW}"
+DROPPED = f"all points were dropped behind this cursor, as they are where a backup is brought back; {ANEW}"
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,8 @@ class Stream:
         """The next events, or none after some seconds. Raises CursorExpired and StoreUnavailable."""
         cursor, self._first = self._first, {}
         if not cursor:
-            if self._cursor == 0:
-                raise StoreUnavailable("MongoDB has ended a change stream")
+            if self._cursor == 0:  # it met what MongoDB calls an invalidation, and would meet it again
+                raise CursorExpired(DROPPED)
             more = {"getMore": self._cursor, "collection": COLLECTION, "batchSize": AT_ONCE}
             cursor = (await self._ask({**more, "maxTimeMS": max(1, round(1000 * wait))}))["cursor"]
             self._cursor = cursor["id"]

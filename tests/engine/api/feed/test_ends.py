@@ -120,6 +120,28 @@ async def test_whoever_was_not_told_that_the_stream_was_lost_misses_nothing(
             assert await ids(slow, 2) == [first.id, second.id]
 
 
+async def test_points_that_are_dropped_end_every_stream_and_each_cursor_from_before(
+    address: str, points: Points, database: Database
+) -> None:
+    async with listening(address) as events:
+        before = (await events.next())["id"]
+        await points.add([point()])
+        await events.changes(1)
+        await database["points"].drop()
+        error = await events.error()
+        assert error["extensions"] == {"code": "CURSOR_EXPIRED", "cursor": events.last_id}
+    for cursor in (before, events.last_id):
+        async with listening(address, after=cursor) as events:
+            assert (await events.error())["extensions"]["code"] == "CURSOR_EXPIRED"
+    async with httpx.AsyncClient(base_url=address) as client:  # until they are brought back
+        assert (await client.get("/changes", params={"start": NOON.isoformat()})).status_code == 503
+    async with listening(address) as events:
+        await points.add([brought_back := point()])
+        assert await events.ids(1) == [brought_back.id]
+    async with listening(address, start=NOON.isoformat()) as events:
+        assert await events.ids(1) == [brought_back.id]
+
+
 async def test_a_head_alone_holds_nothing(address: str, feed: Feed) -> None:
     async with httpx.AsyncClient(base_url=address) as client:
         answer = await client.head("/changes")

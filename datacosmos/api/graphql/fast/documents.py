@@ -54,7 +54,7 @@ LITERAL = re.compile(
     re.ASCII | re.DOTALL | re.VERBOSE,
 )
 ZERO = "\0"  # begins what stands for a literal; no valid query holds one
-KINDS = {"String": StringValueNode, "ID": StringValueNode, "DateTime": StringValueNode, "Int": IntValueNode}
+KINDS = dict.fromkeys(("String", "ID", "DateTime", "Duration"), StringValueNode) | {"Int": IntValueNode}
 """Types for which a literal means what a variable of the same value means. No enum is: a string is not one."""
 LONGEST, MOST = 4000, 100  # characters of a text that is kept, and how many are
 

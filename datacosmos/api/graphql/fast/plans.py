@@ -10,7 +10,7 @@ anything is read, and all of it is then executed as Strawberry does. A failure i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, Self
@@ -18,14 +18,16 @@ from typing import Any, Self
 from graphql import (
     GraphQLError,
     GraphQLField,
+    GraphQLList,
     GraphQLObjectType,
+    GraphQLResolveInfo,
     OperationType,
     get_argument_values,
     get_named_type,
     get_nullable_type,
     is_list_type,
 )
-from graphql.execution.collect_fields import GroupedFieldSet
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import CollectedErrors
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
@@ -33,6 +35,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from datacosmos.api.graphql.context import Context
 from datacosmos.api.graphql.fast.calls import Call, Unusual, call_of
+from datacosmos.api.graphql.fast.objects import ListCompletion
 from datacosmos.api.graphql.fast.rows import (
     Leaf,
     NotCovered,
@@ -248,10 +251,29 @@ def _plan(executor: Executor, root: GraphQLObjectType, key: str, details: Select
 
 
 class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Strawberry's, but that it executes the root fields of a query by a plan."""
+    """Strawberry's, but that it executes the root fields of a query by a plan, and completes lists by column."""
+
+    @cached_property
+    def _lists(self) -> ListCompletion:
+        return ListCompletion(self)
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[Any],
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo,
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        plainly = partial(
+            super().complete_list_value, return_type, field_details_list, info, path, result, position_context
+        )
+        return self._lists.complete(return_type.of_type, field_details_list, result, plainly)
 
     def copy(self, context: Any, values: VariableValues) -> Self:
         """For one request: what was collected is kept by the one that all are copies of."""
+        _ = self._lists  # so that all share it
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         made.context_value, made.variable_values, made.collected_errors = context, values, CollectedErrors()

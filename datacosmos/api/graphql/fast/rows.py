@@ -43,7 +43,15 @@ MOST = 1 << 31  # beyond which no Int is
 START = EPOCH.replace(tzinfo=None)
 Selected = list[FieldDetails]
 Values = list[Any]
-SCALARS: dict[str, type] = {"String": str, "ID": str, "Float": float, "Int": int, "Boolean": bool, "DateTime": datetime}
+SCALARS: dict[str, type] = {
+    "String": str,
+    "ID": str,
+    "Float": float,
+    "Boolean": bool,
+    "DateTime": datetime,
+    "Int": int,
+    "BigInt": int,
+}
 
 
 class NotCovered(Exception):
@@ -189,7 +197,7 @@ def _member(executor: Executor[Any], kept: Kept, field: GraphQLField, details: S
     stored = kept.fields[definition.python_name]
     if stored is None:
         return Constant(name=definition.python_name)
-    name, absent, check = stored.name, stored.absent, _checking(field.type)
+    name, absent, check = stored.name, stored.absent, checking(field.type)
     as_it_is = None if isinstance(get_named_type(field.type), GraphQLEnumType) else name
     return Leaf(
         frozenset({name}), lambda rows: check([row.get(name, absent) for row in rows]), TEXTS.get(name), as_it_is
@@ -206,7 +214,7 @@ def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details:
     names = {to_camel_case(each.python_name): each.python_name for each in definition.arguments}
     arguments = {names[name]: value for name, value in given.items()}
     origin: Any = definition.origin
-    check = _checking(field.type)
+    check = checking(field.type)
     private = [(name, stored.name, stored.absent) for name, stored in kept.private.items()]
 
     def resolved(row: Mapping[str, Any]) -> Any:
@@ -218,13 +226,13 @@ def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details:
     return Leaf(frozenset(stored for _, stored, _ in private), lambda rows: check([resolved(row) for row in rows]))
 
 
-def _checking(type_: GraphQLOutputType) -> Callable[[Values], Values]:
+def checking(type_: GraphQLOutputType) -> Callable[[Values], Values]:
     """What raises NotCovered unless all are values of this type, and gives them as orjson is to have them."""
     is_needed = isinstance(type_, GraphQLNonNull)
     inside = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
     if isinstance(inside, GraphQLList):
         return partial(
-            _check_lists, _checking(inside.of_type), is_enum=isinstance(get_named_type(inside), GraphQLEnumType)
+            _check_lists, checking(inside.of_type), is_enum=isinstance(get_named_type(inside), GraphQLEnumType)
         )
     if isinstance(inside, GraphQLEnumType):
         names = {member.value: name for name, member in inside.values.items()} | ({} if is_needed else {None: None})
@@ -235,7 +243,7 @@ def _checking(type_: GraphQLOutputType) -> Callable[[Values], Values]:
     kinds = {kind} if is_needed else {kind, NoneType}
     if kind is float and is_needed:
         return partial(_check_finite, kinds)
-    return partial(_check_small if kind is int else _check, kinds)
+    return partial(_check_small if inside.name == "Int" else _check, kinds)
 
 
 def _check(kinds: set[type], values: Values) -> Values:

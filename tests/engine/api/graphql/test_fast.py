@@ -11,6 +11,7 @@ import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
+from graphql.execution import Executor
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
+from datacosmos.api.graphql.fast import objects
 from datacosmos.api.graphql.http import PATH, graphql_routes
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.lists import spool, turns
@@ -168,12 +170,12 @@ def selections(draw: st.DrawFn, type_: str, fields: Sequence[str | st.SearchStra
     return "{ " + " ".join(parts) + " }"
 
 
-def edges(type_: str, fields: Sequence[str]) -> st.SearchStrategy[str]:
+def edges(type_: str, fields: Sequence[str | st.SearchStrategy[str]]) -> st.SearchStrategy[str]:
     node = selections(type_, fields).map("node {}".format)
     return selections(f"{type_}Edge", ["cursor", "__typename", node]).map("edges {}".format)
 
 
-def pages(type_: str, fields: Sequence[str]) -> st.SearchStrategy[str]:
+def pages(type_: str, fields: Sequence[str | st.SearchStrategy[str]]) -> st.SearchStrategy[str]:
     info = selections("PageInfo", PAGE_INFO).map("pageInfo {}".format)
     return selections(f"{type_}Connection", [edges(type_, fields), info, "__typename", "totalCount"])
 
@@ -220,7 +222,12 @@ FILTERS = {
     ]
 }
 REASONS = {"reason": ["SYSTEM", '"SYSTEM"', "MALFORMED"], "source": ['"data_server"', '"x"']} | WINDOW
-NEEDED = {"sensorReadings": 'sensorId: "s1"', "locations": 'userId: "ada"'}
+NEEDED = {
+    "sensorReadings": 'sensorId: "s1"',
+    "locations": 'userId: "ada"',
+    "series": 'name: "many"',
+    "latest": 'series: ["many"]',
+}
 ROOTS = [
     ("points", CHOSEN | ORDERED | FILTERS, selections("Point", POINT)),
     ("pointsConnection", CHOSEN | PAGED | FILTERS, pages("Point", POINT)),
@@ -230,6 +237,31 @@ ROOTS = [
     ("sensorReadings", {"sensorId": ['"s1"', '"s1"', '"%"', "$user"], **WINDOW}, selections("SensorReading", READING)),
 ]
 
+
+SPAN = 'start: "2024-03-28T12:00:00Z", end: "2024-03-28T12:00:03Z"'
+BUCKET = ["start", "end", "count", "avg", "min", "max", "sum", "first", "last", "__typename"]
+COUNTS = selections("ReasonCount", ["reason", "count", "__typename"]).map("byReason {}".format)
+OF_SERIES = [
+    "name",
+    "source",
+    "first",
+    "count",
+    "__typename",
+    selections("Point", POINT).map("last {}".format),
+    selections("Point", POINT).map("points {}".format),
+    selections("Bucket", BUCKET).map(f'buckets({SPAN}, interval: "1s") {{}}'.format),
+]
+SAMPLED = [selections("Point", POINT).map("points {}".format), "sourceCount", "exact", "__typename"]
+SPANS = {"start": TIMES[:5], "end": TIMES[:5], "interval": ['"1s"', '"PT0.5S"', '"P1M"', '"1x"', '"PT0.0001S"']}
+CHARTS = [
+    ("buckets", SPANS | {"series": CHOSEN["series"], "timeZone": ['"UTC"', '"x"']}, selections("Bucket", BUCKET)),
+    ("sampled", CHOSEN | {"width": ["1", "2", "1000", "0", "$page"]}, selections("Sampled", SAMPLED)),
+    ("latest", {"series": ['"odd"', '["many", "late"]', '["none", "one"]', '["private"]']}, selections("Point", POINT)),
+    ("series", {"name": ['"many"', '"none"', '"sensors/s1"']}, selections("Series", OF_SERIES)),
+    ("seriesConnection", PAGED | {"search": ['"n"', '"%"']}, pages("Series", OF_SERIES[:5])),
+    ("discardBuckets", SPANS, selections("DiscardBucket", ["start", "end", "count", "__typename", COUNTS])),
+]
+ALL_NEEDED = {"buckets": SPANS, "discardBuckets": SPANS}
 
 VARIABLES = [
     "$time: DateTime",
@@ -247,15 +279,18 @@ VARIABLES = [
 
 
 @st.composite
-def queries(draw: st.DrawFn) -> str:
+def queries(draw: st.DrawFn, roots: Sequence[Any] = ROOTS) -> str:
     fields: list[str] = []
-    for number, (name, choices, inside) in enumerate(draw(st.lists(st.sampled_from(ROOTS), min_size=1, max_size=2))):
+    for number, (name, choices, inside) in enumerate(draw(st.lists(st.sampled_from(roots), min_size=1, max_size=2))):
         if number and "series" in choices:  # which of two failures nulls the whole answer is a matter of luck
             choices = choices | {"series": UNFAILING}  # noqa: PLW2901
         alias = draw(st.sampled_from(["", "first: ", "second: "]))
         given = draw(arguments(**choices))
         if name in NEEDED and NEEDED[name].partition(":")[0] not in given:
             given = f"({NEEDED[name]})"
+        if name in ALL_NEEDED:
+            some = ", ".join(f"{each}: {draw(st.sampled_from(of))}" for each, of in ALL_NEEDED[name].items())
+            given = f"({some})"
         fields.append(f"{alias}{name}{given}{draw(CONDITIONS)} {draw(inside)}")
     used = [part for part in ("$yes: Boolean!", "$no: Boolean!") if part.split(":")[0] in " ".join(fields)]
     used += [each for each in VARIABLES if each.split(":")[0] in " ".join(fields)]
@@ -289,9 +324,29 @@ async def test_both_ways_give_the_same_bytes(
         await both.ask(query, who, **variables)
 
 
+@given(queries(CHARTS), VALUES, st.sampled_from([None, USER, ADMIN, ADMIN]))
+@examples(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+async def test_both_ways_give_the_same_charts(
+    both: Both, stored: None, query: str, variables: dict[str, Any], who: str | None
+) -> None:
+    with capture_logs():
+        await both.ask(query, who, **variables)
+
+
 # Queries that were worth thinking of
 
 ONE_BY_ONE = [
+    f'{{ buckets({SPAN}, interval: "1s") {{ start end count avg min max sum first last b: __typename }} }}',
+    f'{{ buckets({SPAN}, interval: "PT0.25S", series: "many") {{ t: start ... on Bucket {{ start count }} }} }}',
+    f'{{ buckets({SPAN}, interval: "1s", series: "private") {{ start }} latest(series: ["many"]) {{ time }} }}',
+    f'{{ series(name: "many") {{ name last {{ time }} buckets({SPAN}, interval: "1s") {{ count avg }} }} }}',
+    f'{{ discardBuckets({SPAN}, interval: "1s") {{ start count byReason {{ reason count }} }} }}',
+    '{ sampled(series: "many", width: 1) { points { time value series } sourceCount exact } }',
+    '{ sampled(series: "many") { points { id tags receivedAt } } b: sampled(series: "none") { points { id } } }',
+    '{ latest(series: ["many", "none", "late", "odd"]) { id series time value tags receivedAt __typename } }',
+    '{ latest(series: ["many", "private", "odd"]) { time } points { time } }',
+    "{ seriesConnection { edges { cursor node { name source __typename } } pageInfo { endCursor } totalCount } }",
+    "{ seriesConnection { edges { node { name count last { time } } } } }",
     '{ points(series: "odd") { time } }',
     '{ points(series: "odd") { value } }',
     '{ points(series: "one") { time value tags } }',
@@ -364,6 +419,7 @@ async def test_both_ways_agree_where_lists_are_written_to_a_file_part_by_part(
     both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     monkeypatch.setattr(turns, "PART", 2)
+    monkeypatch.setattr(objects, "AT_ONCE", 2)
     monkeypatch.setattr(spool, "KEPT", 40)
     with capture_logs():
         await both.ask(query, ADMIN)
@@ -394,6 +450,25 @@ async def test_no_form_of_a_query_has_its_lists_read_as_whole_points(
     monkeypatch.delattr(Listing, "read")
     monkeypatch.delattr(Page, "read")
     assert await ask(both.fast, query, ADMIN, yes=True) == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f'{{ buckets({SPAN}, interval: "1s") {{ start end count avg sum }} }}',
+        f'{{ discardBuckets({SPAN}, interval: "1s") {{ start byReason {{ reason count }} }} }}',
+        f'{{ series(name: "many") {{ buckets({SPAN}, interval: "1s") {{ first }} sampled {{ points {{ time }} }} }} }}',
+        '{ latest(series: ["many", "none"]) { id tags } sampled(series: "many") { points { time value } exact } }',
+        "{ seriesConnection { totalCount edges { cursor node { name } } } }",
+    ],
+)
+async def test_charts_are_not_completed_object_by_object(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    expected = (await both.ask(query, ADMIN)).json()
+    assert "errors" not in expected
+    monkeypatch.delattr(Executor, "complete_iterable_value")
+    assert await ask(both.fast, query, ADMIN) == expected
 
 
 @pytest.mark.parametrize(

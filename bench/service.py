@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,9 @@ class Service:
 
 
 @contextmanager
-def service(*arguments: str, **variables: str) -> Iterator[Service]:
-    """Ready when it is given; nothing of it is left afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
+def service(*arguments: str, kept_in: Path | None = None, **variables: str) -> Iterator[Service]:
+    """Ready when it is given; nothing of it is left afterwards, but for what is kept in a folder."""
+    with tempfile.TemporaryDirectory() if kept_in is None else nullcontext(kept_in) as folder:
         command = (sys.executable, "-m", "datacosmos", "serve", "--port", "0", *arguments)
         with started(command, Path(folder), variables) as (address, process_id):
             yield Service(address, Path(folder), process_id)

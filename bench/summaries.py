@@ -1,21 +1,19 @@
 """Charts of ten million points beside MongoDB's own grouping, and what their summaries cost the writer; `make bench`.
 
-    .venv/bin/python bench/summaries.py [--quick] [--points 10000000] [--series 10000] [--rounds 3]
+    .venv/bin/python bench/summaries.py [--quick] [--points 10000000] [--series 10000] [--rounds 3] [--data-dir DIR]
 
 A series of `points` over a year, up to now, and `series` of 1,000 points each are stored as the writer stores them, and
 summarised by the service's own builder. Then the API is asked over HTTP, and MongoDB at the driver for the same.
 """
 
-import math
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -25,23 +23,17 @@ import httpx
 import orjson
 import pymongo
 import uvloop
+from charted import LIVE, LIVE_RATE, OF_EACH, YEAR, charted
 from deliveries import Kind
 from ingest import Engines, engines, write
 from results import keep, machine, mongodb_version, versions
 from servers import token
 from service import Service, service
-from stored import document
 
 from datacosmos.domain.points import Point
-from datacosmos.store.mongo.connection import connect
 from datacosmos.store.stores import Stores
-from datacosmos.store.summaries.building import Builder
 from datacosmos.store.summaries.summaries import Summaries
 
-BATCH, INSERTERS = 5_000, 2
-OF_EACH = 1_000
-YEAR = timedelta(days=365)
-LIVE = "sensors/live"
 MESSAGE = 1_000
 OVER = (1, 100, 1_000)
 BUCKETS = 500
@@ -62,47 +54,6 @@ class Scale:
     series: int
     rounds: int
     readings: int
-
-
-# What is stored
-
-
-def of_a_year(scale: Scale, now: datetime) -> Iterator[dict[str, Any]]:
-    draw, step = random.Random(0), YEAR / scale.points
-    for number in range(scale.points):
-        value = 20 + 10 * math.sin(number * step / timedelta(days=1)) + draw.gauss(0, 1)
-        yield document("data_server", "datacosmos", now - YEAR + number * step, value)
-
-
-def of_many(scale: Scale, now: datetime) -> Iterator[dict[str, Any]]:
-    """A minute apart, all series' next points together."""
-    draw = random.Random(1)
-    for minute in range(OF_EACH):
-        at = now - timedelta(minutes=OF_EACH - minute)
-        for number in range(scale.series):
-            yield document("sensors", f"sensors/{number}", at, draw.gauss(20, 5))
-
-
-def store(mongodb_url: str, made: Iterator[dict[str, Any]], count: int) -> None:
-    with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
-        points = client["datacosmos"]["points"]
-        with click.progressbar(length=count, label="storing") as bar:
-            while batch := list(islice(made, BATCH)):
-                points.insert_many(batch, ordered=False)
-                bar.update(len(batch))
-        client.admin.command("fsync")
-
-
-async def build(mongodb_url: str) -> float:
-    """Seconds that the summaries of all that is stored took."""
-    async with connect(mongodb_url, "datacosmos", timedelta(seconds=60)) as database:
-        stores = Stores.of(database)
-        await database["summaries"].delete_many({"_id": {"$in": ["complete", "reached"]}})
-        began, builder = time.monotonic(), Builder(database, stores.summaries)
-        await builder.build_older()
-        while await builder.build():
-            pass
-        return time.monotonic() - began
 
 
 # What is asked
@@ -259,7 +210,7 @@ def arriving(client: httpx.Client, rate: int) -> Generator[None]:
 def measure_live(questions: Questions, rounds: int) -> Asked:
     """The last hour, by the minute, of a series of 100 points/s that are still being written."""
     took, bare = list[float](), list[float]()
-    with arriving(questions.client, 100):
+    with arriving(questions.client, LIVE_RATE):
         time.sleep(2 if rounds == 1 else 60)
         for number in range(20 * rounds):
             now = datetime.now(UTC)
@@ -268,11 +219,6 @@ def measure_live(questions: Questions, rounds: int) -> Asked:
                 bare.append(timed(lambda now=now: questions.group(now - timedelta(hours=1), now, LIVE)))
             time.sleep(0.2)
     return Asked(took, bare, 0.05)
-
-
-def of_the_hour(now: datetime) -> Iterator[dict[str, Any]]:
-    for number in range(360_000):
-        yield document("sensors", LIVE, now - timedelta(seconds=3600 - number / 100), 20.0)
 
 
 # What the writer pays
@@ -341,24 +287,20 @@ def _p95(seconds: Sequence[float]) -> float:
     return statistics.quantiles(seconds, n=20)[-1]
 
 
-def measure_charts(scale: Scale) -> tuple[dict[str, Asked], float]:
-    with service(DATACOSMOS_MAX_CONNECTIONS_PER_ADDRESS="1000") as whole:
-        now = datetime.now(UTC).replace(microsecond=0)
-        store(whole.mongodb_url, of_a_year(scale, now), scale.points)
-        store(whole.mongodb_url, of_many(scale, now), scale.series * OF_EACH)
-        store(whole.mongodb_url, of_the_hour(now), 360_000)
-        built = uvloop.run(build(whole.mongodb_url))
-        return _asked(scale, whole, now), built
+def measure_charts(scale: Scale, kept_in: Path | None) -> tuple[dict[str, Asked], float]:
+    with service(kept_in=kept_in, DATACOSMOS_MAX_CONNECTIONS_PER_ADDRESS="1000") as whole:
+        found = charted(whole, scale.points, scale.series)
+        return _asked(scale, whole, found.until), found.built
 
 
-def _asked(scale: Scale, whole: Service, now: datetime) -> dict[str, Asked]:
+def _asked(scale: Scale, whole: Service, until: datetime) -> dict[str, Asked]:
     headers = {"Authorization": f"Bearer {token(whole)}"}
     with (
         httpx.Client(base_url=whole.address, headers=headers, timeout=600) as client,
         pymongo.MongoClient[dict[str, Any]](whole.mongodb_url, tz_aware=True) as mongodb,
     ):
         database = mongodb["datacosmos"]
-        questions = Questions(client, database["points"], database["names"], now - YEAR, now)
+        questions = Questions(client, database["points"], database["names"], until - YEAR, until)
         return measure(scale, questions) | {
             "`buckets` of the last hour, by the minute, at 100 points/s": measure_live(questions, scale.rounds)
         }
@@ -370,11 +312,14 @@ def _asked(scale: Scale, whole: Service, now: datetime) -> dict[str, Asked]:
 @click.option("--series", default=10_000)
 @click.option("--rounds", default=3)
 @click.option("--readings", default=200_000, help="How many are written in a round, over each number of series.")
+@click.option("--data-dir", type=Path, help="Keep what is stored here, or use what is.")
 @click.option("--only", type=click.Choice(["charts", "writer"]), help="Show the figures of one part, and keep none.")
-def main(*, quick: bool, points: int, series: int, rounds: int, readings: int, only: str | None) -> None:
+def main(
+    *, quick: bool, points: int, series: int, rounds: int, readings: int, data_dir: Path | None, only: str | None
+) -> None:
     """Charts, and what their summaries cost."""
     scale = Scale(200_000, 200, 1, 40_000) if quick else Scale(points, series, rounds, readings)
-    asked, built = measure_charts(scale) if only != "writer" else ({}, 0.0)
+    asked, built = measure_charts(scale, data_dir) if only != "writer" else ({}, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         written = uvloop.run(measure_writer(Path(folder) / "data", scale)) if only != "charts" else {}
     text = report(asked, written, scale, built)

@@ -46,12 +46,11 @@ class Feed:
         """Frames from a place on, also without changes every 15 s, until the process stops.
 
         `expires`, in seconds since the epoch, is when the reader's token does. Raises CursorExpired, Lagging,
-        StoreUnavailable, Overloaded and Unauthenticated.
+        StoreUnavailable where there is no cursor to wait with, Overloaded and Unauthenticated.
         """
-        shared = self._shared[type(topic)]
-        reader = Reader(shared, topic, partial(Frame, self._cursors, topic), expires)
+        reader = Reader(self._shared[type(topic)], topic, partial(Frame, self._cursors, topic), expires)
         with self._subscriptions.holding():
-            async with shared.hub.listening(), aclosing(reader.frames(place)) as frames:
+            async with aclosing(reader.frames(place)) as frames:
                 async for frame in frames:
                     yield frame
 

@@ -12,7 +12,7 @@ import structlog
 
 from datacosmos.api.feed.frames import Frame
 from datacosmos.domain.changes import Topic
-from datacosmos.errors import CursorExpired, DatacosmosError, StoreUnavailable
+from datacosmos.errors import CursorExpired, DatacosmosError, StoreUnavailable, Unavailable
 from datacosmos.retries import Backoff
 from datacosmos.store.changes.changes import Changes
 from datacosmos.store.changes.marks import seconds_between
@@ -49,6 +49,7 @@ class Hub:
         self._opened: asyncio.Future[None] | None = None
         self._waiting = set[asyncio.Future[None]]()
         self._lost: DatacosmosError | None = None
+        self._failures = 0
         self.start = self.mark = ""
         self.next_number = 0
 
@@ -127,7 +128,7 @@ class Hub:
             await self._run_again_and_again()
         except Exception:
             log.exception("changes can't be read")
-            self._lose(StoreUnavailable("changes can't be read; the log tells why"))
+            self._lose(Unavailable("changes can't be read; the log tells why"))
 
     def _lose(self, error: DatacosmosError) -> None:
         """Whoever listens is told, and whoever comes next begins anew."""
@@ -138,30 +139,29 @@ class Hub:
         self.wake()
 
     async def _run_again_and_again(self) -> None:
-        failures = 0
         while self._lost is None:
             try:
                 async with self._changes.opened(self._kind, self.mark or None) as (stream, mark):
-                    self._note_opened(mark, failures)
-                    failures = 0
+                    self._note_opened(mark)
                     await self._read(stream)
             except CursorExpired as error:
                 log.warning("changes lost", error=str(error))
                 self._lose(error)
             except StoreUnavailable as error:
                 assert self._opened is not None  # noqa: S101  made with the task
+                self._failures += 1
+                if self._failures == 1:
+                    log.warning("changes can't be read now", error=str(error))
                 if not self._opened.done():  # whoever wants to listen is told at once
                     self._lose(error)
                     return
-                if failures == 0:
-                    log.warning("changes can't be read now", error=str(error))
-                await BACKOFF.pause(failures)
-                failures += 1
+                await BACKOFF.pause(self._failures - 1)
 
-    def _note_opened(self, mark: str, failures: int) -> None:
+    def _note_opened(self, mark: str) -> None:
         assert self._opened is not None  # noqa: S101  made with the task
-        if failures:
+        if self._failures:
             log.info("changes are read again")
+        self._failures = 0
         if not self._opened.done():
             self.start = self.mark = mark
             self._opened.set_result(None)

@@ -8,8 +8,9 @@ since then, that behind the key where they are comes with the past, and the rest
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from math import inf
 
 from datacosmos.api.feed.frames import Frame
@@ -18,6 +19,7 @@ from datacosmos.auth.issuers import EXPIRED
 from datacosmos.bounds import Bound
 from datacosmos.domain.changes import Change, Place, Topic, key_of
 from datacosmos.errors import Lagging, Overloaded, StoreUnavailable, Unauthenticated
+from datacosmos.retries import Backoff
 from datacosmos.store.changes.changes import Changes
 from datacosmos.store.changes.marks import seconds_between
 from datacosmos.store.changes.past import Page, SnapshotGone
@@ -27,6 +29,8 @@ HEARTBEAT = 15.0  # seconds
 CATCH_UP = 60.0
 """Seconds in which a reader with a stream of their own must come nearer to the present."""
 SOON = 0.05  # seconds that MongoDB is waited for where what is wanted should be there already
+BACKOFF = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
+NOWHERE = Place("")
 TRIES = 5  # of a snapshot that is gone as soon as it is asked for
 TOO_SLOW = "changes come faster than they are read here: go on behind the cursor once there is time for more of them"
 MakeFrame = Callable[[Place, Sequence[Change]], Frame]
@@ -49,24 +53,46 @@ class Reader:
     def __init__(self, shared: Shared, topic: Topic, make_frame: MakeFrame, expires: float = inf) -> None:
         self._shared, self._hub = shared, shared.hub
         self._topic, self._make_frame, self._expires = topic, make_frame, expires
-        self._place = Place("")
+        self._place = NOWHERE
         self._told = -inf  # when the last frame was made, in the event loop's time
 
     async def frames(self, place: Place | None) -> AsyncGenerator[Frame]:
         """From a place on, or from now, until the process stops; the last one has the last cursor.
 
-        Raises CursorExpired, Lagging, StoreUnavailable, Overloaded and Unauthenticated.
+        While MongoDB is unavailable, whoever has a cursor gets it again as a heartbeat: a client that is told of an
+        error, or a browser of any status but 200, would give up. Raises CursorExpired, Lagging, StoreUnavailable,
+        Overloaded and Unauthenticated.
         """
-        self._place = place or Place(self._hub.mark)
-        if self._place.past is not None:
-            async with self._shared.past.turn():
-                async for frame in self._read_past():
-                    yield frame
+        self._place = place or NOWHERE
+        failures = 0
         while self._goes_on():
-            number = self._hub.number_after(self._place.mark)
-            async for frame in self._catch_up() if number is None else self._follow(number):
-                yield frame
+            try:
+                async with aclosing(self._read()) as frames:
+                    async for frame in frames:
+                        failures = 0
+                        yield frame
+            except StoreUnavailable:
+                if not self._place.mark:
+                    raise
+                if self._silence <= 0:
+                    yield self._heartbeat()
+                await BACKOFF.pause(failures, self._shared.stopping)
+                failures += 1
         yield self._heartbeat()
+
+    async def _read(self) -> AsyncGenerator[Frame]:
+        """Until the process stops. Raises the same."""
+        async with self._hub.listening():
+            if self._place == NOWHERE:
+                self._place = Place(self._hub.mark)
+            if self._place.past is not None:
+                async with self._shared.past.turn():
+                    async for frame in self._read_past():
+                        yield frame
+            while self._goes_on():
+                number = self._hub.number_after(self._place.mark)
+                async for frame in self._catch_up() if number is None else self._follow(number):
+                    yield frame
 
     def _goes_on(self) -> bool:
         """Whether to. Raises Unauthenticated."""

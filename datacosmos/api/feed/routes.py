@@ -1,6 +1,7 @@
 """GET /changes and /changes/discards: what is stored, as it is stored, as server-sent events."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Security
@@ -18,7 +19,7 @@ from datacosmos.api.times import RULE, Given, read_each
 from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.domain.changes import Accepted, Discarded, Topic
 from datacosmos.domain.instants import parse_time
-from datacosmos.errors import DatacosmosError
+from datacosmos.errors import DatacosmosError, Unavailable
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import described
 from datacosmos.sources.data_server import SERIES
@@ -47,18 +48,31 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where to begin, as it is asked for; the last of these wins."""
+
+    start: str | None
+    after: str | None
+    last_id: str | None
+
+
 def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
     router = APIRouter(
         route_class=StrictRoute, tags=["changes"], dependencies=[Security(BEARER)], default_response_class=Response
     )
 
-    async def answer(
-        request: Request, topic: Topic, start: str | None, cursor: str | None, permissions: Permissions
-    ) -> Response:
-        [begin] = read_each(parse_time, {"start": start})
+    async def answer(request: Request, topic: Topic, asked: Asked, permissions: Permissions) -> Response:
+        [begin] = read_each(parse_time, {"start": asked.start})
         choose(request.headers, (EVENT_STREAM,))
-        frames = feed.follow(topic, feed.place(topic, begin, cursor), expires=expiry_of(permissions, topic))
-        first = await anext(frames)  # what is wrong from the beginning is answered by a status
+        place = feed.place(topic, begin, asked.last_id or asked.after)
+        frames = feed.follow(topic, place, expires=expiry_of(permissions, topic))
+        try:
+            first = await anext(frames)  # what is wrong from the beginning is answered by a status
+        except Unavailable as error:
+            if not asked.last_id:
+                raise
+            return Streaming(request, _refusal(error, asked.last_id), frames)
         return Streaming(request, _events(first, frames), frames)
 
     @router.get(
@@ -73,7 +87,7 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
     ) -> Response:
         permissions = access.admit(request.headers)
         permissions.require_series(series)
-        return await answer(request, Accepted(series), start, last_event_id or after, permissions)
+        return await answer(request, Accepted(series), Asked(start, after, last_event_id), permissions)
 
     @router.get(
         "/changes/discards",
@@ -92,9 +106,14 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         [wanted] = read_each(parse_reason, {"reason": reason})
         permissions = access.admit(request.headers)
         permissions.require_admin()
-        return await answer(request, Discarded(wanted, source), start, last_event_id or after, permissions)
+        return await answer(request, Discarded(wanted, source), Asked(start, after, last_event_id), permissions)
 
     return router
+
+
+async def _refusal(error: Unavailable, cursor: str) -> AsyncGenerator[bytes]:
+    """For a browser that comes back by itself, which would not try again after any status but 200."""
+    yield RETRY + error_event(error, cursor)
 
 
 async def _events(first: Frame, frames: AsyncGenerator[Frame]) -> AsyncGenerator[bytes]:

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import httpx
 import pytest
+from bson import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
@@ -24,7 +25,8 @@ from datacosmos.domain.points import Reason
 from datacosmos.errors import CursorExpired, Lagging
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
-from datacosmos.store.mongo.connection import Database
+from datacosmos.store.changes.marks import mark_before
+from datacosmos.store.mongo.connection import Database, connect
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, SECOND, SECRET, app_of, client_without_store, point
@@ -263,10 +265,13 @@ async def test_a_process_has_so_many_subscriptions(settings: Settings, stores: S
         serving(app, one, host="127.0.0.1", port=0, websockets=(PATH,)) as address,
         httpx.AsyncClient(base_url=address) as client,
     ):
-        async with listening(address):
+        async with listening(address) as events:
+            cursor = (await events.next())["id"]
             refused = await client.get("/changes")
             assert refused.status_code == 503
             assert "Retry-After" in refused.headers
+            async with listening(address, last_id=cursor) as again:  # a browser would not come back after a 503
+                assert (await again.error())["extensions"] == {"code": "UNAVAILABLE", "cursor": cursor}
         async with asyncio.timeout(5):  # in which the server sees that its client is gone
             while not await begins(client):
                 pass
@@ -287,6 +292,30 @@ async def test_websockets_count_as_connections(settings: Settings, stores: Store
             await talk.begin()
 
 
-async def test_a_store_that_is_unavailable_is_a_503(settings: Settings) -> None:
+async def test_a_store_that_is_unavailable_is_a_503_for_whoever_begins(settings: Settings) -> None:
     async with client_without_store(settings) as client:
         assert (await client.get("/changes")).status_code == 503
+        assert (await client.get("/changes", params={"start": NOON.isoformat()})).status_code == 503
+
+
+async def test_whoever_comes_back_waits_for_a_store_that_is_unavailable(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "HEARTBEAT", 0.05)
+    cursor = Cursors(SECRET).write(SERIES, Place(mark_before(Timestamp(1_795_974_308, 1))))
+    nowhere = "mongodb://127.0.0.1:1/?directConnection=true"
+    async with connect(nowhere, "unavailable", timedelta(milliseconds=100)) as database:
+        feed = Feed(settings, Stores.of(database).changes, SECRET)
+        app = app_of(settings, Stores.of(database), feed=feed)
+        async with (
+            serving(app, settings, host="127.0.0.1", port=0, websockets=(PATH,)) as address,
+            listening(address, last_id=cursor) as events,
+            talking(address) as talk,
+        ):
+            await talk.begin()
+            await talk.subscribe(after=cursor)
+            for _ in range(2):
+                assert (await events.next())["data"] == f'{{"cursor":"{cursor}","events":[]}}'
+                assert (await talk.hear())["payload"]["data"]["changes"] == {"cursor": cursor, "events": []}
+            feed.stop()
+            assert await talk.closed() == 1012

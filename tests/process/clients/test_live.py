@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page
 
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.graphql.http import PATH
@@ -56,7 +57,8 @@ async def in_node(script: str) -> AsyncGenerator[Next]:
 
 
 @asynccontextmanager
-async def in_browser(script: str, address: str) -> AsyncGenerator[Next]:
+async def in_browser(script: str, address: str) -> AsyncGenerator[tuple[Next, Page]]:
+    """The same, and the service's own page, where it is run."""
     async with browser_page() as (page, _):
         drawn = asyncio.Queue[list[str]]()
 
@@ -64,9 +66,9 @@ async def in_browser(script: str, address: str) -> AsyncGenerator[Next]:
             drawn.put_nowait([kind, point["id"]])
 
         await page.expose_function("draw", draw)
-        await page.goto(f"{address}/graphql")
+        await page.goto(f"{address}/")
         await page.evaluate(script)
-        yield drawn.get
+        yield drawn.get, page
 
 
 @pytest.mark.parametrize("title", ["EventSource", "urql", "Apollo"])
@@ -88,8 +90,10 @@ async def test_each_point_is_drawn_once_as_it_is_stored_also_across_a_new_start_
     async with AsyncExitStack() as client:
         async with service() as address:
             script = example(title).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-            opened = in_browser(script, address) if title == "EventSource" else in_node(script)
-            drawn = await client.enter_async_context(opened)
+            if title == "EventSource":
+                drawn, _ = await client.enter_async_context(in_browser(script, address))
+            else:
+                drawn = await client.enter_async_context(in_node(script))
             async with asyncio.timeout(PATIENCE):
                 assert [await drawn() for _ in range(2)] == [["ACCEPTED", each.id] for each in stored[:2]]
                 await stores.points.add([stored[2]])

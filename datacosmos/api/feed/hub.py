@@ -20,6 +20,8 @@ from datacosmos.store.changes.streams import Batch, Stream
 
 log = structlog.stdlib.get_logger(__name__)
 MOST_BYTES, MOST_BATCHES = 16 << 20, 2_000
+FRESH = 16
+"""The newest batches: what is made of them for some topic is kept for the others who listen to it."""
 PAUSE, LONGEST_PAUSE = 0.00014, 0.07
 """Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
 AHEAD = 10  # seconds by which another process may have read further than this one
@@ -102,6 +104,8 @@ class Hub:
 
     def frame(self, entry: Entry, topic: Topic) -> Frame | None:
         """What a topic gets of an entry; None: nothing."""
+        if entry.number < self.next_number - FRESH:
+            return self._make_frame(topic, entry.batch)
         if topic not in entry.frames:
             entry.frames[topic] = self._make_frame(topic, entry.batch)
         return entry.frames[topic]
@@ -178,6 +182,8 @@ class Hub:
         self._ring.append(Entry(self.next_number, batch))
         self.next_number += 1
         self.size += batch.size
+        if len(self._ring) > FRESH:
+            self._ring[-FRESH - 1].frames.clear()
         while (self.size > MOST_BYTES or len(self._ring) > MOST_BATCHES) and len(self._ring) > 1:
             oldest = self._ring.popleft()
             self.size -= oldest.batch.size

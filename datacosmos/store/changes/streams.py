@@ -18,7 +18,7 @@ from datacosmos.store.mongo.connection import UTC_TIMES, Database, Document, cli
 from datacosmos.store.points.queries import COLLECTION
 
 AT_ONCE = 1000  # events in a batch, which is 16 MB at the most
-EVENT = 1 << 10  # bytes of one in memory, without its payload
+EVENT, TAG = 1 << 10, 64  # bytes in memory: of one without its payload and tags, and of a tag without its text
 WAIT = 1.0  # seconds that MongoDB waits for an event before it says that there is none
 FUTURE = 10  # seconds
 HISTORY_LOST = 286
@@ -38,8 +38,8 @@ class Batch:
 
     @cached_property
     def size(self) -> int:
-        """Bytes, about: what an event takes, and its payload."""
-        return sum(EVENT + len(each["fullDocument"].get("raw", b"")) for each in self.events)
+        """Bytes that the events take in memory, about."""
+        return sum(_size(each["fullDocument"]) for each in self.events)
 
     @property
     def first(self) -> str:
@@ -58,6 +58,10 @@ class Batch:
         for event in self.events:
             found.setdefault(event["fullDocument"]["series"], []).append(event)
         return found
+
+
+def _size(point: Document) -> int:
+    return EVENT + len(point.get("raw", b"")) + sum(TAG + len(tag) for tag in point["tags"])
 
 
 class Stream:

@@ -1,7 +1,7 @@
 """How a stream ends, and what each ending tells: the code, and the last cursor, from which all goes on."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.frames import Frame
 from datacosmos.api.graphql.http import PATH
 from datacosmos.auth.issuers import Role, SharedSecret
-from datacosmos.domain.changes import Accepted, Discarded, Place
+from datacosmos.domain.changes import Accepted, Discarded, Place, Topic
 from datacosmos.domain.points import Reason
 from datacosmos.errors import CursorExpired, Lagging
 from datacosmos.programs.server import serving
@@ -177,22 +177,22 @@ async def test_whoever_falls_out_of_the_ring_goes_on_with_a_stream_of_their_own(
         assert await ids(slow, len(stored)) == stored
 
 
+LONG = {"raw": (Discarded(), (Reason.MALFORMED,), {"raw": b"x" * 60_000}), "tags": (SERIES, (), {"tags": ("x",) * 900})}
+
+
+@pytest.mark.parametrize(("topic", "reasons", "long"), LONG.values(), ids=LONG)
 async def test_what_is_kept_for_all_is_bounded_in_bytes(
-    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch, topic: Topic, reasons: Sequence[Reason], long: Any
 ) -> None:
     monkeypatch.setattr(hub, "MOST_BYTES", 100_000)
-    everything = Discarded()
-    async with (
-        aclosing(feed.follow(everything, None)) as slow,
-        aclosing(feed.follow(everything, None)) as quick,
-    ):
+    async with aclosing(feed.follow(topic, None)) as slow, aclosing(feed.follow(topic, None)) as quick:
         await anext(slow)
         await anext(quick)
-        stored = [point(NOON, Reason.MALFORMED, raw=b"x" * 60_000) for _ in range(5)]
+        stored = [point(NOON + n * SECOND, *reasons, **long) for n in range(5)]
         for each in stored:
             await points.add([each])
             assert await ids(quick, 1) == [each.id]
-        assert feed.kept_bytes <= 100_000
+        assert 50_000 < feed.kept_bytes <= 100_000
         assert await ids(slow, 5) == [each.id for each in stored]
 
 

@@ -110,22 +110,29 @@ def edges(start: int, end: int, interval: Interval, zone: tzinfo, most: int) -> 
 
     Raises TooManyBuckets beyond `most`.
     """
-    if (end - start) / interval.microseconds > most + 1:
-        raise TooManyBuckets(_too_many(start, end, interval, most))
-    found: list[int] = []
-    for edge in _clock_edges(start, interval.clock, zone) if interval.clock else _calendar_edges(start, interval, zone):
-        found.append(edge)
-        if edge > end:
-            break
-        if len(found) > most:
-            raise TooManyBuckets(_too_many(start, end, interval, most))
+    found = _edges(start, end, interval, zone, most)
+    if found is None:
+        longer = [each for each in CHOICE if each.microseconds > interval.microseconds]
+        fits = next((each for each in longer if _edges(start, end, each, zone, most) is not None), "a shorter range")
+        raise TooManyBuckets(f"{interval} gives more than {most} buckets; {fits} fits")
     return np.array(found, np.int64)
 
 
-def _too_many(start: int, end: int, interval: Interval, most: int) -> str:
-    least = max(interval.microseconds, (end - start) / (most - 1))
-    proposed = next((each for each in CHOICE if each.microseconds > least), None)
-    return f"{interval} gives more than {most} buckets; {proposed or 'a shorter range'} fits"
+def _edges(start: int, end: int, interval: Interval, zone: tzinfo, most: int) -> list[int] | None:
+    """None where they are of more than `most` buckets."""
+    if (end - start) / interval.microseconds > most + 1:
+        return None
+    found: list[int] = []
+    for edge in _clock_edges(start, interval.clock, zone) if interval.clock else _calendar_edges(start, interval, zone):
+        if edge <= start:
+            found = [max([*found, edge])]
+        elif edge > found[-1]:  # not so behind a day that the zone left out when it changed sides of the date line
+            found.append(edge)
+        if edge > end:
+            return found
+        if len(found) > most:
+            return None
+    return None
 
 
 def _clock_edges(start: int, step: int, zone: tzinfo) -> Iterator[int]:

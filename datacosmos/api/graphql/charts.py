@@ -115,5 +115,5 @@ class Charts:
         last: int | None = UNSET,
         before: str | None = UNSET,
     ) -> Connection[Series]:
-        page = page_asked_for(first, after or None, last, before or None, default=SERIES_PAGE, most=MOST_SERIES)
+        page = page_asked_for(first, after, last, before, default=SERIES_PAGE, most=MOST_SERIES)
         return await series_page(info, page, search=search or None, source=origin or None)

@@ -17,6 +17,10 @@ Count = Callable[[], Awaitable[int]]
 COUNT_SECONDS = 1
 
 
+class PageSize(int):
+    """How many edges a page has where nobody says; in the schema a number, but told from the same one that was sent."""
+
+
 class Paging(NamedTuple):
     """`size` edges behind a cursor, or, `backward`, before it; without one, from the beginning or the end."""
 
@@ -28,16 +32,16 @@ class Paging(NamedTuple):
 def page_asked_for(
     first: int | None, after: str | None, last: int | None, before: str | None, *, default: int, most: int
 ) -> Paging:
-    """Forward, unless `last` or `before` is given; any may be left out, as UNSET. Raises InvalidPage."""
+    """Forward, unless `last` or `before` is given. One that is left out is UNSET or a PageSize. Raises InvalidPage."""
     first, after, last, before = given(first), given(after), given(last), given(before)
     backward = last is not None or before is not None
     if backward and after is not None:
         raise InvalidPage("after goes forward with first, before goes backward with last; they don't go together")
-    if backward and first not in (None, default):
+    if backward and first is not None:
         raise InvalidPage("first goes forward with after, last goes backward with before; they don't go together")
     name, size = ("last", last) if backward else ("first", first)
-    if size is None or size == default:
-        return Paging(min(default, most), before if backward else after, backward)
+    if size is None:
+        size = min(default, most)
     if not 1 <= size <= most:
         raise InvalidPage(f"{name} is {size}; a page holds 1 to {most}")
     return Paging(size, before if backward else after, backward)
@@ -45,7 +49,7 @@ def page_asked_for(
 
 def given(argument: T | None) -> T | None:
     """None for one that was left out."""
-    return None if argument is UNSET else argument
+    return None if argument is UNSET or isinstance(argument, PageSize) else argument
 
 
 @strawberry.type

@@ -18,7 +18,7 @@ from datacosmos.api.graphql.filters import PointFilter, filter_of
 from datacosmos.api.graphql.limits import limit_extensions
 from datacosmos.api.graphql.listings import Accepted, Discarded, Listing, Located, Page, answer
 from datacosmos.api.graphql.operations import ChosenOperation
-from datacosmos.api.graphql.paging import Connection, page_asked_for
+from datacosmos.api.graphql.paging import Connection, PageSize, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only, owner_only
 from datacosmos.api.graphql.readings import require_readings
 from datacosmos.api.graphql.samples import count_points
@@ -43,7 +43,7 @@ from datacosmos.sources.data_server import SERIES
 from datacosmos.sources.sensors import series_of
 
 Id = Annotated[strawberry.ID, strawberry.argument(name="id")]
-POINTS_PAGE, DISCARDS_PAGE = 1000, 100
+POINTS_PAGE, DISCARDS_PAGE = PageSize(1000), PageSize(100)
 CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, BigInt: BIG_INT, Interval: DURATION})
 
 

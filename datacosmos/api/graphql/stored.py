@@ -167,7 +167,7 @@ class StoredQueries:
         last: int | None = UNSET,
         before: str | None = UNSET,
     ) -> Connection[StoredSeries]:
-        page = page_asked_for(first, after or None, last, before or None, default=SERIES_PAGE, most=MOST_SERIES)
+        page = page_asked_for(first, after, last, before, default=SERIES_PAGE, most=MOST_SERIES)
         permissions = info.context.permissions
         permissions.require_no_wrong_token()
         series, owner = info.context.stores.series, EVERYONE if permissions.is_admin else permissions.owner

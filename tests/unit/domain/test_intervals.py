@@ -1,6 +1,6 @@
 """How long a bucket is, and where buckets begin."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -91,6 +91,41 @@ def test_hours_begin_anew_at_each_midnight_also_when_clocks_change() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "day", "expected"),
+    [
+        ("Europe/Berlin", "2024-03-31", ["00:00", "07:00", "13:00", "19:00"]),
+        ("Europe/Berlin", "2024-10-27", ["00:00", "05:00", "11:00", "17:00", "23:00"]),
+        ("America/Sao_Paulo", "2018-11-04", ["01:00", "07:00", "13:00", "19:00"]),  # clocks skip midnight
+        ("America/Sao_Paulo", "2018-02-17", ["00:00", "06:00", "12:00", "18:00", "23:00"]),  # 23:00 comes twice
+        ("America/Havana", "2024-11-03", ["00:00", "05:00", "11:00", "17:00", "23:00"]),  # midnight comes twice
+        ("Australia/Lord_Howe", "2024-10-06", ["00:00", "06:30", "12:30", "18:30"]),  # by half an hour
+        ("Australia/Lord_Howe", "2024-04-07", ["00:00", "05:30", "11:30", "17:30", "23:30"]),
+        ("Asia/Kathmandu", "2024-03-31", ["00:00", "06:00", "12:00", "18:00"]),  # 5:45 east
+    ],
+)
+def test_six_hours_are_counted_from_the_midnight_of_each_zone(zone: str, day: str, expected: list[str]) -> None:
+    start = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=ZoneInfo(zone))
+    midnight, last = start.replace(hour=0), start.replace(hour=23, minute=59, fold=1)
+    found = begins("6h", midnight.isoformat(), last.isoformat(), ZoneInfo(zone))
+    assert found[:-1] == [f"{day}T{time}" for time in expected]
+    assert found[-1] == f"{date.fromisoformat(day) + timedelta(1)}T00:00"
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ("P1D", ["29T00:00", "31T00:00", "01T00:00"]),
+        ("P2D", ["28T00:00", "31T00:00", "01T00:00"]),
+        ("PT12H", ["29T12:00", "31T00:00", "31T12:00", "01T00:00"]),
+    ],
+)
+def test_a_day_that_a_zone_leaves_out_has_no_bucket(interval: str, expected: list[str]) -> None:
+    """Samoa went from the 29th to the 31st as it crossed the date line."""
+    found = begins(interval, "2011-12-29T12:00-10:00", "2011-12-31T12:00+14:00", ZoneInfo("Pacific/Apia"))
+    assert [each[8:] for each in found] == expected
+
+
+@pytest.mark.parametrize(
     ("interval", "first", "second"),
     [
         ("P1D", "2024-03-31", "2024-04-01"),
@@ -113,10 +148,10 @@ def test_a_day_whose_midnight_the_clocks_skip_begins_with_the_change() -> None:
 
 
 @given(
-    start=st.integers(EARLIEST + 10**14, LATEST - 10**14),
+    start=st.one_of(st.integers(EARLIEST + 10**14, LATEST - 10**14), st.integers(-(10**15), 2 * 10**15)),
     length=st.integers(0, 10**13),
     interval=st.sampled_from([each for each in CHOICE if each.microseconds >= 10**10]),
-    zone=st.sampled_from([UTC, BERLIN, SAO_PAULO]),
+    zone=st.timezones(),
 )
 def test_wherever_it_begins_the_first_bucket_holds_the_start_and_the_last_one_the_end(
     start: int, length: int, interval: Interval, zone: tzinfo
@@ -125,6 +160,21 @@ def test_wherever_it_begins_the_first_bucket_holds_the_start_and_the_last_one_th
     assert found[0] <= start < found[1]
     assert found[-2] <= start + length < found[-1]
     assert (np.diff(found) > 0).all()
+
+
+@given(
+    start=st.integers(-(10**15), 2 * 10**15),
+    days=st.integers(4900, 5100),
+    interval=st.sampled_from(["PT6H", "PT5H", "7h"]),
+    zone=st.sampled_from([UTC, BERLIN, SAO_PAULO]),
+)
+def test_the_interval_that_is_named_fits_indeed(start: int, days: int, interval: str, zone: tzinfo) -> None:
+    """A year with two changes of clocks has one bucket of 12 h more, so that twice as long may be too short."""
+    end = start + days * 86_400_000_000
+    with pytest.raises(TooManyBuckets) as refused:
+        edges(start, end, parse_interval(interval), zone, 10_000)
+    named = str(refused.value).split("; ")[1].split()[0]
+    assert len(edges(start, end, parse_interval(named), zone, 10_000)) <= 10_001
 
 
 def test_the_calendar_ends_without_an_error() -> None:

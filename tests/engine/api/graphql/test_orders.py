@@ -11,7 +11,7 @@ from datacosmos.store.stores import Stores
 from tests.asking import ADMIN, NOON, SECOND, ask, code, point
 
 PAGE = """
-query($first: Int! = %d, $after: String, $last: Int, $before: String, $start: DateTime, $end: DateTime) {
+query($first: Int, $after: String, $last: Int, $before: String, $start: DateTime, $end: DateTime) {
   page: %s(first: $first, after: $after, last: $last, before: $before, start: $start, end: $end) {
     edges { cursor node { id } }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
@@ -19,6 +19,7 @@ query($first: Int! = %d, $after: String, $last: Int, $before: String, $start: Da
 }
 """
 CONNECTIONS = {"pointsConnection": 1000, "discardsConnection": 100}
+"""Each with how many edges a page has where nobody says."""
 
 
 def item(connection: str, seconds: float, **changes: Any) -> Point:
@@ -29,7 +30,7 @@ def item(connection: str, seconds: float, **changes: Any) -> Point:
 
 
 async def page_of(client: httpx.AsyncClient, connection: str, **arguments: Any) -> dict[str, Any]:
-    answer = await ask(client, PAGE % (CONNECTIONS[connection], connection), ADMIN, **arguments)
+    answer = await ask(client, PAGE % connection, ADMIN, **arguments)
     assert "errors" not in answer
     return answer["data"]["page"]
 
@@ -123,8 +124,37 @@ async def test_a_page_backwards_stays_within_start_and_end(
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
 async def test_a_page_in_both_directions_or_of_no_size_is_an_error(client: httpx.AsyncClient, connection: str) -> None:
-    query = PAGE % (CONNECTIONS[connection], connection)
-    for faulty in ({"first": 2, "last": 2}, {"first": 2, "before": "x"}, {"after": "x", "last": 2}, {"last": 0}):
+    query, default = PAGE % connection, CONNECTIONS[connection]
+    for faulty in (
+        {"first": 2, "last": 2},
+        {"first": default, "last": 2},
+        {"first": default, "before": "x"},
+        {"first": 2, "before": "x"},
+        {"after": "x", "last": 2},
+        {"last": 0},
+        {"first": 0},
+        {"last": 100_001},
+    ):
         assert code(await ask(client, query, ADMIN, **faulty)) == "INVALID_PAGE"
-    assert code(await ask(client, query, ADMIN, before="")) == "INVALID_CURSOR"
-    assert "errors" not in await ask(client, query, ADMIN, first=CONNECTIONS[connection], last=2)
+    for cursor in ({"before": ""}, {"after": ""}):
+        assert code(await ask(client, query, ADMIN, **cursor)) == "INVALID_CURSOR"
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+async def test_first_is_told_from_its_default_however_it_is_sent(client: httpx.AsyncClient, connection: str) -> None:
+    both = f"first: {CONNECTIONS[connection]}, last: 2"
+    selected = "{ pageInfo { hasNextPage } }"
+    for query in (
+        f"{{ {connection}({both}) {selected} }}",
+        f"{{ {connection}({both}) {selected} __typename }}",
+        f"query($n: Int = {CONNECTIONS[connection]}) {{ {connection}(first: $n, last: 2) {selected} }}",
+        f"{{ ...all }} fragment all on Query {{ {connection}({both}) {selected} }}",
+    ):
+        for _ in range(2):  # the second time, the query is known
+            assert code(await ask(client, query, ADMIN)) == "INVALID_PAGE"
+    for query in (
+        f"{{ {connection}(last: 2) {selected} }}",
+        f"query($n: Int) {{ {connection}(first: $n, last: 2) {selected} }}",
+    ):
+        for _ in range(2):
+            assert "errors" not in await ask(client, query, ADMIN)

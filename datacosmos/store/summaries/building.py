@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
@@ -17,16 +18,16 @@ from datacosmos.store.mongo.connection import Database
 from datacosmos.store.mongo.lease import Lease
 from datacosmos.store.mongo.ranges import Window
 from datacosmos.store.points.points import Points
-from datacosmos.store.summaries.kinds import DISCARDS, POINTS, DiscardsOf, Key, Rows, kind_of
-from datacosmos.store.summaries.marks import Mark
+from datacosmos.store.summaries.kinds import DISCARDS, POINTS, DiscardsOf, Key, Kind, Rows, Span, kind_of
 from datacosmos.store.summaries.parts import Summary
 from datacosmos.store.summaries.summaries import Summaries, Times
 
 log = structlog.stdlib.get_logger(__name__)
-MOST_MARKS, AT_ONCE, DAYS_AT_ONCE = 1000, 8, 100
+MOST_MARKS, AT_ONCE, DAYS_AT_ONCE = 3000, 8, 100
+TOGETHER = 25
+"""Days of series that are read and written by the same commands, but for their points: most have few."""
 FORGET_EVERY = 3600  # seconds
-Span = tuple[Key, int]
-"""What is summed up, and when a day of it begins."""
+T = TypeVar("T")
 
 
 class Builder:
@@ -86,51 +87,70 @@ class Builder:
             self._forgot = time.monotonic()
 
     async def build(self) -> int:
-        """Bring the summaries up to the oldest marks, and remove these. Returns how many were."""
-        marks = await self._summaries.marks.oldest(MOST_MARKS)
-        minutes: dict[Span, set[int]] = defaultdict(set)
-        for mark in marks:
-            for key, some in mark.minutes.items():
-                for minute in some:
-                    minutes[key, minute * MINUTE // DAY * DAY].add(minute * MINUTE)
-        behind = await _each(self._build_day, minutes)
-        settled = [mark for mark in marks if not behind or behind.isdisjoint(_days_of(mark))]
-        if settled:
-            await self._summaries.marks.remove(settled)
-        return len(settled)
+        """Bring the summaries up to the oldest marks, and remove these. Returns how many were.
 
-    async def _build_day(self, key: Key, day: int, minutes: Iterable[int]) -> None:
-        """First the hours that these minutes lie in, then the day itself."""
-        touched = np.array(sorted(minutes))
-        while not await self._build_hours(key, touched):
-            pass
-        while not await self._build_from_hours(key, day, touched):
-            pass
+        What failed is marked anew, behind all others: it keeps none of them from its turn.
+        """
+        marks, minutes = list[Any](), defaultdict[Span, set[int]](set)
+        async with aclosing(self._summaries.marks.oldest(MOST_MARKS)) as oldest:
+            async for mark in oldest:
+                marks.append(mark.id)
+                for key, some in mark.minutes.items():
+                    for minute in some:
+                        minutes[key, minute * MINUTE // DAY * DAY].add(minute)
+        failed = defaultdict[Key, set[int]](set)
+        for span in await _each(self._build_days, minutes):
+            failed[span[0]] |= minutes[span]
+        again = await self._summaries.marks.add(failed)
+        if marks:
+            await self._summaries.marks.remove(marks)
+        return max(len(marks) - again, 0)
 
-    async def _build_hours(self, key: Key, minutes: Times) -> bool:
+    async def _build_days(self, kind: Kind, spans: Mapping[Span, set[int]]) -> None:
+        """First the hours that these minutes of some days lie in, then the days themselves."""
+        touched = {span: np.array(sorted(minutes)) * MINUTE for span, minutes in spans.items()}
+        while not await self._build_hours(kind, touched):
+            pass
+        while not await self._build_from_hours(kind, touched):
+            pass
+        await self._lease.keep()
+
+    async def _build_hours(self, kind: Kind, touched: Mapping[Span, Times]) -> bool:
         """Whether nobody else built one of them meanwhile."""
-        parts, level = self._summaries.parts, kind_of(key).hours
-        hours = np.unique(minutes // HOUR * HOUR)
-        standing = await parts.get(level, key, hours.tolist())
-        built: dict[int, tuple[Summary, Rows]] = {}
-        for run in np.split(hours, np.flatnonzero(np.diff(hours) > HOUR) + 1):
-            inside = minutes[(minutes >= run[0]) & (minutes < run[-1] + HOUR)]
-            first, end = int(inside[0]), int(inside[-1]) + MINUTE
-            fresh = await self._summaries.minutes(key, first, end - 1)
-            for hour in run.tolist():
-                bounds = max(first, hour), min(end, hour + HOUR)
-                was, found = standing[hour], fresh[fresh["at"] // HOUR * HOUR == hour]
-                built[hour] = was, _replaced(was.parts, *bounds, found)
-        return await parts.put(level, key, built)
+        parts = self._summaries.parts
+        hours = {span: np.unique(minutes // HOUR * HOUR) for span, minutes in touched.items()}
+        standing = await parts.get(
+            kind.hours, [(key, hour) for (key, _), some in hours.items() for hour in some.tolist()]
+        )
+        built: dict[Span, tuple[Summary, Rows]] = {}
+        for (key, day), minutes in touched.items():
+            some = hours[key, day]
+            for run in np.split(some, np.flatnonzero(np.diff(some) > HOUR) + 1):
+                inside = minutes[(minutes >= run[0]) & (minutes < run[-1] + HOUR)]
+                first, end = int(inside[0]), int(inside[-1]) + MINUTE
+                fresh = await self._summaries.minutes(key, first, end - 1)
+                for hour in run.tolist():
+                    bounds = max(first, hour), min(end, hour + HOUR)
+                    was, found = standing[key, hour], fresh[fresh["at"] // HOUR * HOUR == hour]
+                    built[key, hour] = was, _replaced(was.parts, *bounds, found)
+        return await parts.put(kind.hours, built)
 
-    async def _build_from_hours(self, key: Key, day: int, minutes: Times) -> bool:
-        parts, kind = self._summaries.parts, kind_of(key)
-        first, end = int(minutes[0]) // HOUR * HOUR, int(minutes[-1]) // HOUR * HOUR + HOUR
-        was = (await parts.get(kind.days, key, [day]))[day]
-        async with aclosing(parts.between(kind.hours, key, first, end - 1)) as found:
-            several = np.concatenate([kind.none, *[rows async for rows in found]])
-        fresh = kind.gathered(several, several["at"] // HOUR * HOUR)
-        return await parts.put(kind.days, key, {day: (was, _replaced(was.parts, first, end, fresh))})
+    async def _build_from_hours(self, kind: Kind, touched: Mapping[Span, Times]) -> bool:
+        parts = self._summaries.parts
+        days = await parts.get(kind.days, touched)  # before their hours
+        hours = {span: _hours_of(minutes) for span, minutes in touched.items()}
+        standing = await parts.get(kind.hours, [(key, hour) for (key, _), some in hours.items() for hour in some])
+        built: dict[Span, tuple[Summary, Rows]] = {}
+        for (key, day), some in hours.items():
+            rows = np.concatenate([kind.none, *[standing[key, hour].parts for hour in some]])
+            fresh, was = kind.gathered(rows, rows["at"] // HOUR * HOUR), days[key, day]
+            built[key, day] = was, _replaced(was.parts, some[0], some[-1] + HOUR, fresh)
+        return await parts.put(kind.days, built)
+
+
+def _hours_of(minutes: Times) -> range:
+    """When the hours begin from the first of these minutes to the last."""
+    return range(int(minutes[0]) // HOUR * HOUR, int(minutes[-1]) + MINUTE, HOUR)
 
 
 def _replaced(parts: Rows, first: int, end: int, fresh: Rows) -> Rows:
@@ -142,23 +162,24 @@ def _minutes_of(day: int) -> range:
     return range(day // MINUTE, (day + DAY) // MINUTE)
 
 
-def _days_of(mark: Mark) -> set[Span]:
-    return {(key, minute * MINUTE // DAY * DAY) for key, minutes in mark.minutes.items() for minute in minutes}
-
-
-async def _each(work: Callable[[Key, int, set[int]], Awaitable[None]], items: Mapping[Span, set[int]]) -> set[Span]:
+async def _each(work: Callable[[Kind, Mapping[Span, T]], Awaitable[None]], items: Mapping[Span, T]) -> set[Span]:
     """Some at once. Returns those that failed for a reason of their own; they keep no other from being built."""
-    waiting, failed = iter(items.items()), set[Span]()
+    waiting, failed = deque(_grouped(items)), set[Span]()
 
     async def one_after_another() -> None:
-        for (key, begin), parts in waiting:
+        while waiting:
+            spans = waiting.popleft()
             try:
-                await work(key, begin, parts)
+                await work(kind_of(spans[0][0]), {span: items[span] for span in spans})
             except Unavailable:
                 raise
             except Exception:
+                if len(spans) > 1:
+                    waiting.extend([span] for span in spans)
+                    continue
+                [(key, begin)] = spans
                 log.exception("a summary can't be built", of=str(key), begin=to_datetime(begin).isoformat())
-                failed.add((key, begin))
+                failed.update(spans)
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -167,6 +188,14 @@ async def _each(work: Callable[[Key, int, set[int]], Awaitable[None]], items: Ma
     except ExceptionGroup as group:  # each is Unavailable
         raise group.exceptions[0] from None
     return failed
+
+
+def _grouped(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """Of one kind each."""
+    for kind in (POINTS, DISCARDS):
+        some = [span for span in spans if kind_of(span[0]) is kind]
+        for first in range(0, len(some), TOGETHER):
+            yield some[first : first + TOGETHER]
 
 
 async def days(points: Points, after: tuple[str, int] | None = None) -> AsyncGenerator[tuple[str, str, int]]:

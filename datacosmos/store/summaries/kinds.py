@@ -25,6 +25,8 @@ class DiscardsOf:
 
 Key = str | DiscardsOf
 """A series is itself the key of its accepted points."""
+Span = tuple[Key, int]
+"""What is summed up, and when the day or the hour of it begins, in microseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

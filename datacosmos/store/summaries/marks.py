@@ -6,12 +6,13 @@ first, then the summaries, and the points themselves of what is marked, so misse
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pymongo.errors import BulkWriteError
 
 from datacosmos.domain.points import Point
 from datacosmos.domain.series import from_datetime
@@ -21,6 +22,7 @@ from datacosmos.store.mongo.connection import (
     Database,
     Document,
     bounded,
+    check_passing,
     for_reads,
     read_errors,
     store_errors,
@@ -29,7 +31,9 @@ from datacosmos.store.summaries.kinds import DiscardsOf, Key, to_key, to_stored
 
 COLLECTION = "marks"
 MOST_MINUTES = 50_000
-"""Of one mark, and keys: a document has 16 MiB at most."""
+"""Of one mark: a document has 16 MiB at most."""
+MOST_KEYS = 100
+"""Of one mark: whoever asks for one key reads all of a mark that has it."""
 Minutes = NDArray[np.int64]
 
 
@@ -52,11 +56,20 @@ class Marks:
         with store_errors():
             await self._collection.create_index("touched.series", name="series")
 
-    async def add(self, minutes: Mapping[Key, Iterable[int]]) -> None:
-        """Minutes numbered from the epoch."""
-        for touched in _parted((to_stored(key), sorted(some)) for key, some in minutes.items()):
-            with store_errors(), bounded(self._collection.database):
-                await self._collection.insert_one({"touched": touched})
+    async def add(self, minutes: Mapping[Key, Iterable[int]]) -> int:
+        """Minutes numbered from the epoch. Returns how many marks tell of them."""
+        marks = [
+            {"touched": touched} for touched in _parted((to_stored(key), sorted(some)) for key, some in minutes.items())
+        ]
+        if not marks:
+            return 0
+        with store_errors(), bounded(self._collection.database):
+            try:
+                await self._collection.insert_many(marks, ordered=False)
+            except BulkWriteError as error:
+                check_passing(error.details)
+                raise
+        return len(marks)
 
     async def of(self, key: Key) -> Minutes:
         """The marked minutes of one key, ascending."""
@@ -66,18 +79,20 @@ class Marks:
             found = await self._reads.find({"touched.series": series}, only).to_list()
         return np.unique(np.array([minute for mark in found for minute in mark["touched"][0]["minutes"]], np.int64))
 
-    async def oldest(self, most: int) -> list[Mark]:
+    async def oldest(self, most: int) -> AsyncGenerator[Mark]:
+        """By and by: together they may be large."""
         with read_errors():
-            found = await self._reads.with_options(UTC_TIMES).find(sort={"_id": 1}, limit=most).to_list()
-        return [Mark(each["_id"], {to_key(one["series"]): one["minutes"] for one in each["touched"]}) for each in found]
+            async with self._reads.with_options(UTC_TIMES).find(sort={"_id": 1}, limit=most) as cursor:
+                async for each in cursor:
+                    yield Mark(each["_id"], {to_key(one["series"]): one["minutes"] for one in each["touched"]})
 
-    async def remove(self, marks: Iterable[Mark]) -> None:
+    async def remove(self, identifiers: Sequence[Any]) -> None:
         with store_errors(), bounded(self._collection.database):
-            await self._collection.delete_many({"_id": {"$in": [mark.id for mark in marks]}})
+            await self._collection.delete_many({"_id": {"$in": identifiers}})
 
 
 def _parted(touched: Iterable[tuple[str | Document, list[int]]]) -> Iterator[list[Document]]:
-    """In lists that a document has room for; one key may be in several."""
+    """In lists for a document each; one key may be in several."""
     some, room = list[Document](), MOST_MINUTES
     for series, minutes in touched:
         left = minutes
@@ -85,7 +100,7 @@ def _parted(touched: Iterable[tuple[str | Document, list[int]]]) -> Iterator[lis
             part, left = left[:room], left[room:]
             some.append({"series": series, "minutes": part})
             room -= len(part)
-            if room == 0:
+            if room == 0 or len(some) == MOST_KEYS:
                 yield some
                 some, room = [], MOST_MINUTES
     if some:

@@ -7,7 +7,7 @@ the new parts were made from. So of two who make the same summary, one that has 
 
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from datacosmos.store.mongo.connection import (
     read_errors,
     store_errors,
 )
-from datacosmos.store.summaries.kinds import DISCARDS, POINTS, Key, Kind, Level, Rows, to_key, to_stored
+from datacosmos.store.summaries.kinds import DISCARDS, POINTS, Key, Kind, Level, Rows, Span, to_key, to_stored
 
 COLLECTION = "summaries"
 DUPLICATE_KEY = 11000
@@ -70,22 +70,22 @@ class SummaryParts:
             change = {"$set": {"series": series, "day": day}}
             await self._collection.update_one({"_id": kind.reached}, change, upsert=True)
 
-    async def get(self, level: Level, key: Key, begins: Sequence[int]) -> dict[int, Summary]:
-        """Those that begin then."""
+    async def get(self, level: Level, spans: Collection[Span]) -> dict[Span, Summary]:
+        """Each as it stands."""
         with read_errors():
-            found = await self._reads.find({"_id": {"$in": [_id(level, key, begin) for begin in begins]}}).to_list()
+            found = await self._reads.find({"_id": {"$in": [_id(level, *span) for span in spans]}}).to_list()
         nothing = Summary(0, _rows(level, []))
-        standing = {each["_id"]["begin"]: Summary(each["version"], _rows(level, [each])) for each in found}
-        return {begin: standing.get(begin, nothing) for begin in begins}
+        standing = {_span(each["_id"]): Summary(each["version"], _rows(level, [each])) for each in found}
+        return {span: standing.get(span, nothing) for span in spans}
 
-    async def put(self, level: Level, key: Key, built: Mapping[int, tuple[Summary, Rows]]) -> bool:
-        """Whether each, by when it begins, was still as it was; where one was not, others may be put all the same.
+    async def put(self, level: Level, built: Mapping[Span, tuple[Summary, Rows]]) -> bool:
+        """Whether each was still as it was; where one was not, others may be put all the same.
 
         Without parts, what stands nowhere need not be written.
         """
         writes = [
-            _write(_id(level, key, begin), was.version, parts)
-            for begin, (was, parts) in built.items()
+            _write(_id(level, *span), was.version, parts)
+            for span, (was, parts) in built.items()
             if was.version or len(parts)
         ]
         if not writes:
@@ -115,13 +115,13 @@ class SummaryParts:
             with read_errors():
                 yield _rows(level, await self._reads.find({"_id": {"$in": ids}}, sort={"_id": 1}).to_list())
 
-    async def days(self) -> AsyncGenerator[tuple[Key, int]]:
+    async def days(self) -> AsyncGenerator[Span]:
         """Of what there are hours, of which days."""
         for kind in (POINTS, DISCARDS):
             with read_errors():
                 async with self._reads.find({"_id": _of(kind.days)}, {"_id": 1}, sort={"_id": 1}) as cursor:
                     async for found in cursor:
-                        yield to_key(found["_id"]["series"]), found["_id"]["begin"]
+                        yield _span(found["_id"])
 
     async def forget_before(self, kind: Kind, time: int) -> None:
         """Delete what ends before that, of this kind."""
@@ -140,6 +140,10 @@ def _write(identifier: Document, version: int, parts: Rows) -> InsertOne[Documen
 
 def _id(level: Level, key: Key, time: int) -> Document:
     return {"level": level.name, "series": to_stored(key), "begin": time // level.size * level.size}
+
+
+def _span(identifier: Document) -> Span:
+    return to_key(identifier["series"]), identifier["begin"]
 
 
 def _of(level: Level) -> Document:

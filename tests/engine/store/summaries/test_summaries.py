@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,10 +17,11 @@ from datacosmos.domain.points import Point
 from datacosmos.domain.series import from_datetime
 from datacosmos.domain.summaries import MINUTE, PART, Parts
 from datacosmos.store.mongo.connection import Database, client_of
+from datacosmos.store.mongo.lease import Lease
 from datacosmos.store.stores import Stores
 from datacosmos.store.summaries.building import Builder
 from datacosmos.store.summaries.checking import differences
-from datacosmos.store.summaries.kinds import Kind, Level
+from datacosmos.store.summaries.kinds import Kind, Level, Span
 from datacosmos.store.summaries.parts import SummaryParts
 from datacosmos.store.summaries.pieces import MOST_RUNS, Pieces
 from datacosmos.store.summaries.summaries import Summaries
@@ -163,25 +164,65 @@ async def test_many_minutes_far_apart_are_read_in_few_runs(stores: Stores, datab
     await agree(stores, points, edges, start, int(edges[-1]) - 1)
 
 
-async def test_an_hour_that_cannot_be_built_keeps_no_other_from_it(
+async def test_what_cannot_be_built_keeps_no_other_from_it(
     stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = SummaryParts.put
 
-    async def refuse(parts: SummaryParts, level: Level, series: str, *rest: Any) -> bool:
-        if series == "faulty":
+    async def refuse(parts: SummaryParts, level: Level, built: Mapping[Span, Any]) -> bool:
+        if any(key == "faulty" for key, _ in built):
             raise Killed
-        return await put(parts, level, series, *rest)
+        return await put(parts, level, built)
 
     monkeypatch.setattr(SummaryParts, "put", refuse)
+    monkeypatch.setattr("datacosmos.store.summaries.building.MOST_MARKS", 1)
     builder, sound = Builder(database, stores.summaries), at("sound", 0, 1.0)
     faulty = replace(at("faulty", 0, 2.0), reading=replace(sound.reading, series="faulty"))
     await builder.build_older()
-    await store(stores, [faulty])
-    await store(stores, [sound])
+    await store(stores, [faulty, sound])
+    await store(stores, [at("later", 120_000, 1.0)])
+    assert await builder.build() == 0
+    assert len(await stores.summaries.marks.of(SERIES)) == 1
     assert await builder.build() == 1
     assert len(await stores.summaries.marks.of(SERIES)) == 0
     assert len(await stores.summaries.marks.of("faulty")) == 1
+    monkeypatch.setattr(SummaryParts, "put", put)
+    assert await builder.build() == 1
+    assert [said async for said in differences(stores.summaries)] == []
+
+
+async def test_many_series_at_once_are_all_built_by_few_commands(
+    stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [
+        replace(made, reading=replace(made.reading, series=f"series {number % 60}"))
+        for number, made in enumerate(at(f"p{number}", number * 60_000, float(number)) for number in range(120))
+    ]
+    monkeypatch.setattr("datacosmos.store.summaries.marks.MOST_KEYS", 25)
+    await Builder(database, stores.summaries).build_older()
+    await store(stores, points)
+    await database.command("profile", 2)
+    assert await Builder(database, stores.summaries).catch_up() == 3
+    await database.command("profile", 0)
+    commands = await database["system.profile"].count_documents({"ns": f"{database.name}.summaries"})
+    assert commands < 60
+    assert await database["marks"].count_documents({}) == 0
+    assert [said async for said in differences(stores.summaries)] == []
+
+
+async def test_a_lease_is_kept_by_whoever_works_for_long(stores: Stores, database: Database) -> None:
+    async def until(name: str) -> Any:
+        return (await database["leases"].find_one({"_id": name}) or {})["until"]
+
+    for name, lasts in (("short", timedelta(milliseconds=4)), ("long", timedelta(hours=1))):
+        lease = Lease(database, name, lasts)
+        assert await lease.take()
+        taken = await until(name)
+        async with asyncio.timeout(20):
+            while name == "short" and await until(name) == taken:
+                await lease.keep()
+        await lease.keep()
+        assert (await until(name) == taken) is (name == "long")
 
 
 async def test_what_earlier_versions_stored_is_built_from_where_it_was_cut_short(

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from datacosmos.bounds import Bound
@@ -90,10 +92,23 @@ class Process(Threads):
 
 
 def begin_beside(nice: int) -> None:
-    """What a process does first that works for the one which started it, and gives way to it so far."""
+    """What a process does first that works for the one which started it, and gives way to all others so far."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the Ctrl-C in a terminal is for the one that will stop us
-    os.nice(nice)
+    give_way(nice)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def give_way(nice: int) -> None:
+    """For this process: it has less of the processors than others, by so much.
+
+    Linux may share them out by sessions first (autogroup), and MongoDB has one of its own; within one, nice says
+    nothing to other sessions, so the process gets its own as well, which is as nice.
+    """
+    os.nice(nice)
+    with suppress(OSError):
+        if os.getsid(0) != os.getpid():
+            os.setsid()
+        Path("/proc/self/autogroup").write_text(str(nice))
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,9 @@ from datacosmos.errors import InvalidUpload, Unavailable
 from datacosmos.settings import Settings
 from datacosmos.sources import sensors
 from datacosmos.sources.pushed_readings import Push
-from datacosmos.threads import Process
+from datacosmos.threads import NICE, Process
 
+AUTOGROUP = [*Path("/proc/self").glob("autogroup")]
 SOURCE = sensors.source(
     Settings.model_validate({"_env_file": None, "sensors_max_readings": 2, "sensors_max_age": "1h"})
 )
@@ -25,6 +27,14 @@ async def test_work_is_done_in_one_other_process_and_the_next_one_replaces_one_t
     with pytest.raises(Unavailable, match="try it again"):
         await process.run(signal.raise_signal, signal.SIGKILL)
     assert await process.run(os.getpid) not in {os.getpid(), first}
+
+
+async def test_it_gives_way_to_processes_of_all_sessions_as_linux_may_share_processors_out_by_those() -> None:
+    process = Process("apart", "works", waiting=1)
+    assert await process.run(os.nice, 0) == min(19, os.nice(0) + NICE)
+    if AUTOGROUP:
+        assert await process.run(os.getsid, 0) != os.getsid(0)
+        assert (await process.run(AUTOGROUP[0].read_text)).endswith(f"nice {NICE}\n")
 
 
 async def test_work_that_waits_is_done_by_the_next_process_though_nobody_waits_for_what_one_died_of() -> None:

@@ -42,7 +42,7 @@ UTC_TIMES = CodecOptions[Document](tz_aware=True)
 PRIMARY_ONLY: Mapping[str, Any] = {"readPreference": "primary", "readPreferenceTags": "", "maxStalenessSeconds": -1}
 READS = 16
 """Reads that MongoDB is asked for at once: with more, its threads would only wait for each other."""
-LONG_LISTS, MOST_WAITING = 8, 1000
+LONG_LISTS, MOST_WAITING = 4, 1000
 
 # What MongoDB says when it can't serve now but may later: looking for its members, stepping down, shutting down, out of
 # time or of disk, in conflict with another write.

@@ -1,38 +1,54 @@
 """Whose turn it is to ask MongoDB for more of a list."""
 
+from contextvars import ContextVar
+
 from datacosmos.bounds import Bound
+
+WAS_LONG = ContextVar("WAS_LONG", default=False)
+"""Whether the list that a task read before was a long one, or behind one."""
 
 
 class Turns:
     """One list's: for its first batch among all lists, which are short for all that is known, then among the long ones.
 
     A turn is held until its batch is worked on, so what is held bounds batches in memory, too. A list goes on, its next
-    batch already on its way, until another waits; then it takes its turn behind that for each batch.
+    batch already on its way, until another waits; then it takes its turn behind that for each batch. Of a query whose
+    list was long, those behind it are not taken for short ones: they begin among the long ones.
     """
 
     def __init__(self, lists: Bound, long_lists: Bound) -> None:
         self._lists, self._long_lists = lists, long_lists
         self._held: Bound | None = None
+        self._is_long = False
 
     async def begin(self) -> None:
         """Raises Overloaded, as `next` does."""
-        await self._lists.acquire()
-        self._held = self._lists
+        self._is_long = WAS_LONG.get()
+        WAS_LONG.set(False)  # a list that is read within this one must not wait for its turn
+        await self._take(self._long_lists if self._is_long else self._lists)
 
     def may_go_on(self) -> bool:
         """Whether the next batch may be asked for while one is worked on."""
         if self._held is self._lists and self._long_lists.has_room:
             self._long_lists.take()
-            self.end()
-            self._held = self._long_lists
+            self._let_go()
+            self._held, self._is_long = self._long_lists, True
         return self._held is self._long_lists and not self._long_lists.is_awaited
 
     async def next(self) -> None:
-        self.end()
-        await self._long_lists.acquire()
-        self._held = self._long_lists
+        self._let_go()
+        self._is_long = True
+        await self._take(self._long_lists)
 
     def end(self) -> None:
+        WAS_LONG.set(self._is_long)
+        self._let_go()
+
+    async def _take(self, bound: Bound) -> None:
+        await bound.acquire()
+        self._held = bound
+
+    def _let_go(self) -> None:
         held, self._held = self._held, None
         if held is not None:
             held.give_back()

@@ -78,3 +78,21 @@ async def test_who_is_bounded_elsewhere_waits_for_no_turn(numbers: Database) -> 
     with client_of(numbers).long_lists.holding():
         freely = Finder(numbers, "numbers").batches({"find": "numbers", "batchSize": 5}, freely=True)
         assert await count(freely) == 100
+
+
+async def test_behind_a_long_list_of_a_query_no_other_is_taken_for_a_short_one(numbers: Database) -> None:
+    assert await count(found(numbers)) == 100
+    with client_of(numbers).long_lists.holding():
+        behind = asyncio.create_task(count(found(numbers, limit=5)))
+        while not client_of(numbers).long_lists.is_awaited:
+            await asyncio.sleep(0)
+        assert client_of(numbers).lists.held == 0
+    assert await behind == 5
+
+
+async def test_a_list_that_is_read_within_a_long_one_waits_for_no_turn_of_it(numbers: Database) -> None:
+    assert await count(found(numbers)) == 100
+    outer = found(numbers)
+    await anext(outer)
+    assert await count(found(numbers, limit=5)) == 5
+    await outer.aclose()

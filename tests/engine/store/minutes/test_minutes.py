@@ -177,6 +177,19 @@ async def test_of_many_equals_at_once_one_wins(database: Database, minutes: Minu
     assert (minute.lat, minute.count, minute.duplicates) == (outcomes.index(STORED), 1, 29)
 
 
+async def test_of_two_services_that_fold_equals_into_a_minute_that_is_there_one_wins(
+    database: Database, minutes: Minutes
+) -> None:
+    stores = [minutes, Minutes(database)]
+    await minutes.fold(at(NOON))
+    for second in range(1, 50):
+        location = at(NOON + timedelta(seconds=second))
+        outcomes = await asyncio.gather(*(store.fold(location) for store in stores))
+        assert sorted(outcomes) == [DUPLICATE, STORED]
+    (minute,) = await whole(minutes.read("a1", ALWAYS, limit=10))
+    assert (minute.count, minute.duplicates) == (50, 49)
+
+
 async def test_a_minute_holds_six_thousand_and_then_tells_duplicates_all_the_same(minutes: Minutes) -> None:
     sent = [at(NOON + timedelta(milliseconds=9 * n), lat=n / 100) for n in range(CAPACITY + 20)]
     outcomes = [

@@ -21,6 +21,7 @@ from datacosmos.http.parameters import StrictRoute
 from datacosmos.rounds import Rounds
 from datacosmos.sources.digests import digest
 from datacosmos.sources.uploads import NewSeries, parse_points, parse_repeatable, parse_series
+from datacosmos.store.series.commits import Target
 from datacosmos.store.series.creations import Repeatable
 from datacosmos.store.series.roots import Series, Snapshot
 from datacosmos.store.series.series import EVERYONE, Everyone, SeriesStore
@@ -87,14 +88,14 @@ class SeriesRoutes:
 
     async def append(self, request: Request, identifier: Id) -> Response:
         """A time that has a value already keeps it; the answer counts both."""
-        series = await self._owned(self._access.identify_writer(request.headers), identifier)
+        target = await self._owned(self._access.identify_writer(request.headers), identifier)
         async with self._pushes.read(request, parse_points) as samples:
-            return respond(Stored(*await self._store.append(series, samples)))
+            return respond(Stored(*await self._store.append(target, samples)))
 
     async def delete(self, request: Request, identifier: Id) -> Response:
         """At once, however long it is."""
-        series = await self._owned(self._access.identify_writer(request.headers), identifier)
-        if not await self._store.delete(series.id):
+        await self._owned(self._access.identify_writer(request.headers), identifier)
+        if not await self._store.delete(identifier):
             raise unknown_series()
         return Response(status_code=204)
 
@@ -121,21 +122,21 @@ class SeriesRoutes:
     async def _create(self, by: Permissions, new: NewSeries, request: Repeatable | None = None) -> Series:
         return await self._store.create(by.owner, new.name, new.unit, new.samples, request)
 
-    async def _seen(self, permissions: Permissions, identifier: str, *, to_write: bool = False) -> Snapshot:
+    async def _seen(self, permissions: Permissions, identifier: str) -> Snapshot:
         """Raises UnknownSeries, also where it is another's."""
-        if to_write:
-            snapshot = await self._store.get(identifier, to_write=True)
-        else:
-            snapshot = await self._found.get(identifier, lambda: self._store.get(identifier))
+        snapshot = await self._found.get(identifier, lambda: self._store.get(identifier))
         if snapshot is None:
             raise unknown_series()
         permissions.require_sight_of(snapshot.owner)
         return snapshot
 
-    async def _owned(self, permissions: Permissions, identifier: str) -> Snapshot:
-        snapshot = await self._seen(permissions, identifier, to_write=True)
-        permissions.require_ownership(snapshot.owner)
-        return snapshot
+    async def _owned(self, permissions: Permissions, identifier: str) -> Target:
+        """Raises UnknownSeries, also where it is another's."""
+        target = await self._store.target(identifier)
+        if target is None:
+            raise unknown_series()
+        permissions.require_ownership(target.owner)
+        return target
 
 
 def _scope(permissions: Permissions) -> str | Everyone | None:

@@ -27,6 +27,7 @@ from datacosmos.store.series.creations import Creations, Repeatable
 from datacosmos.store.series.roots import LISTED, Series, Snapshot, blank, to_document, to_series, to_snapshot
 from datacosmos.store.series.spans import Sampled, Times
 from datacosmos.store.series.stages import is_left_to_sweep, leave_to_sweep, reclaim
+from datacosmos.store.series.targets import Targets
 
 KEEP = timedelta(minutes=5)
 
@@ -59,6 +60,7 @@ class SeriesStore:
         self._finder = Finder(database, "series")
         self._chunks, self._read_chunks = Chunks(database), Chunks(database, Finder(database, "chunks"))
         self._appends = Appends(database, self._chunks)
+        self._targets = Targets(self._roots)
         self._creations = Creations(database, self._chunks)
 
     async def prepare(self) -> None:
@@ -80,13 +82,8 @@ class SeriesStore:
         made = await self._creations.create(new, samples, request)
         return to_series(to_document(replace(new, id=made)))
 
-    async def get(self, identifier: str, *, to_write: bool = False) -> Snapshot | None:
-        """Whoever is going to write does not wait for readers."""
-        if to_write:
-            with store_errors():
-                document = await self._roots.find_one({"_id": identifier})
-        else:
-            document = await self._find({"_id": identifier})
+    async def get(self, identifier: str) -> Snapshot | None:
+        document = await self._find({"_id": identifier})
         return None if document is None else to_snapshot(document)
 
     async def find(self, owner: Owner, name: str) -> Snapshot | None:
@@ -117,9 +114,17 @@ class SeriesStore:
     async def count(self, owner: Owner | Everyone, search: str = "") -> int:
         return await self._finder.count(_of(owner, search))
 
-    async def append(self, to: Series, samples: Samples) -> Appended:
+    async def target(self, identifier: str) -> Target | None:
+        """What to append to, as far as it is known: an append tells where it has been deleted."""
+        return await self._targets.find(identifier)
+
+    async def append(self, to: Series | Target, samples: Samples) -> Appended:
         """Add samples in any order; a time that is there already keeps its first value. Raises SeriesGone."""
-        return await self._appends.append({Target(to.owner, to.name, to.id): samples})
+        try:
+            return await self._appends.append({Target(to.owner, to.name, to.id): samples})
+        except SeriesGone:
+            self._targets.forget(to.id or "")
+            raise
 
     async def append_many(self, owner: Owner, points: Mapping[str, Samples]) -> Appended:
         """Add samples to an owner's series by name, all or nothing, making those there are not. Raises TooManyNames."""
@@ -140,6 +145,7 @@ class SeriesStore:
                 deleted = await is_left_to_sweep(self._database, identifier, deletion, session)
 
         await retry_conflicts(lambda attempt: transaction(self._database, act, attempt.deadline))
+        self._targets.forget(identifier)
         return deleted
 
     async def sweep(self, keep: timedelta = KEEP) -> int:

@@ -18,7 +18,7 @@ from datacosmos.domain.series import CHUNK, MAX_NAMES, Samples
 from datacosmos.errors import NameTaken, Overloaded, SeriesGone, StoreUnavailable, TooManyNames
 from datacosmos.store.mongo.connection import Database, connect
 from datacosmos.store.mongo.transactions import Conflict, Session, transaction
-from datacosmos.store.series import appends, creations
+from datacosmos.store.series import appends, creations, targets
 from datacosmos.store.series import series as store_series
 from datacosmos.store.series.chunks import ENTRY, PAGE, entry_ids
 from datacosmos.store.series.commits import FOLDS
@@ -204,6 +204,31 @@ async def test_a_name_means_its_owner_s_series_which_is_made_where_there_is_none
     assert (await snapshot(store, "mast")).id == made.id
     assert [len(await points(store, "mast", owner)) for owner in (ME, YOU)] == [2, 3]
     assert (await store.count(ME), await store.count(YOU), await store.count(None)) == (2, 1, 0)
+
+
+async def test_a_series_that_another_process_deleted_is_told_by_an_append_and_then_forgotten(
+    store: SeriesStore, database: Database
+) -> None:
+    made = await store.create(ME, "gone", None, samples(1))
+    target = await store.target(made.id)
+    assert target is not None
+    assert target == (ME, "gone", made.id)
+    assert await SeriesStore(database).delete(made.id)
+    assert await store.target(made.id) == target
+    with pytest.raises(SeriesGone):
+        await store.append(target, samples(1, 10))
+    assert await store.target(made.id) is None
+
+
+async def test_of_the_series_that_were_appended_to_only_the_last_are_remembered(
+    store: SeriesStore, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    monkeypatch.setattr(targets, "MOST", 2)
+    ids = [(await store.create(ME, None, None, samples(1))).id for _ in range(3)]
+    for identifier in (ids[0], ids[1], ids[0], ids[2]):
+        assert await store.target(identifier)
+    await database["series"].delete_many({})
+    assert [await store.target(identifier) is not None for identifier in ids] == [True, False, True]
 
 
 async def test_a_deleted_series_takes_no_points_and_its_neighbours_do(store: SeriesStore) -> None:

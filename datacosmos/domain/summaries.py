@@ -39,6 +39,8 @@ def gathered(parts: Parts, at: NDArray[np.int64], *, summed: bool = True) -> Par
     if not len(parts):
         return NO_PARTS
     begins = np.flatnonzero(np.diff(at, prepend=at[0] - 1))
+    if len(begins) == len(parts):
+        return _moved(parts, at)
     ends = np.append(begins[1:], len(parts))
     found = np.empty(len(begins), PART)
     found["at"] = at[begins]
@@ -46,8 +48,10 @@ def gathered(parts: Parts, at: NDArray[np.int64], *, summed: bool = True) -> Par
     found["sum"] = found["rest"] = 0
     if summed:
         each, rests = parts["sum"], parts["rest"]
-        sums = [_added(each[begin:end], rests[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-        found["sum"], found["rest"] = np.array(sums).T
+        found["sum"], found["rest"] = each[begins], rests[begins]
+        for number in np.flatnonzero(ends - begins > 1).tolist():
+            run = slice(begins[number], ends[number])
+            found["sum"][number], found["rest"][number] = _added(each[run], rests[run])
     for name, by, extreme in (
         ("min", "min", np.minimum),
         ("max", "max", np.maximum),
@@ -61,6 +65,13 @@ def gathered(parts: Parts, at: NDArray[np.int64], *, summed: bool = True) -> Par
         else:
             chosen = parts[reached[np.searchsorted(reached, begins)]]
         found[name], found[f"{name}_at"] = chosen[name], chosen[f"{name}_at"]
+    return found
+
+
+def _moved(parts: Parts, at: NDArray[np.int64]) -> Parts:
+    """The same with other beginnings."""
+    found = parts.copy()
+    found["at"] = at
     return found
 
 
@@ -102,8 +113,10 @@ def into_buckets(parts: Parts, edges: NDArray[np.int64], *, summed: bool = True)
 def by_bucket(parts: Parts, edges: NDArray[np.int64], *, summed: bool = True) -> Parts:
     """As `into_buckets`, without the empty ones."""
     number = np.searchsorted(edges, parts["at"], "right") - 1
-    order = np.argsort(number, kind="stable")
-    return gathered(parts[order], edges[number[order]], summed=summed)
+    if (np.diff(number) < 0).any():
+        order = np.argsort(number, kind="stable")
+        parts, number = parts[order], number[order]
+    return gathered(parts, edges[number], summed=summed)
 
 
 def average(part: Any) -> float | None:

@@ -84,6 +84,10 @@ class Batch:
         except InvalidBSON as error:
             raise NoColumns from error
 
+    def whole(self) -> list[Document]:
+        """All of them in one step, for those that are few or small."""
+        return list(decode(self._array, NAIVE).values())
+
     def documents(self, options: CodecOptions[Document] = AWARE) -> Iterator[list[Document]]:
         """All of them, some at once: AT_ONCE, or fewer large ones, which bounds how long a step takes."""
         found: list[memoryview] = []

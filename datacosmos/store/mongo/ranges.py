@@ -1,6 +1,7 @@
 """Which part of a list is asked for: a range of times, and where the page before it ended."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -51,6 +52,12 @@ def ranges(where: Document, key: str, window: Window, after: Position | None, *,
     if far is not None and _comes_before(far, after.time, down):
         return rest  # nothing
     return {"$or": [where | {key: after.time, "_id": {beyond: after.id}}, rest]}
+
+
+def in_any(where: Document, key: str, windows: Sequence[Window]) -> Document:
+    """What lies in one of some windows: an index serves each."""
+    several = [ranges(where, key, window, None) for window in windows]
+    return several[0] if len(several) == 1 else {"$or": several}
 
 
 def _comes_before(time: datetime, other: datetime, down: bool) -> bool:

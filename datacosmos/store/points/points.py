@@ -12,7 +12,7 @@ from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.domain.series import from_datetime
 from datacosmos.store.mongo.connection import Database, Document, for_reads, read_errors, store_errors
 from datacosmos.store.mongo.finding import Finder
-from datacosmos.store.mongo.ranges import Position, Window, ranges
+from datacosmos.store.mongo.ranges import Position, Window, in_any, ranges
 from datacosmos.store.points.documents import from_document, to_verdict
 from datacosmos.store.points.indexes import INDEXES, OF_SERIES, OF_SOURCE, expire_discards
 from datacosmos.store.points.inserts import Inserts, Written
@@ -148,17 +148,17 @@ class Points:
         return found["received_at"] if found else None
 
     async def discard_counts(
-        self, source: str, series: str | None, window: Window, *, freely: bool = False
+        self, source: str, series: str | None, windows: Sequence[Window], *, freely: bool = False
     ) -> AsyncGenerator[list[tuple[int, int, bytes]]]:
-        """How many were received at a time, in microseconds since the epoch, and discarded for a primary reason.
+        """How many were received at a time of some windows, in microseconds since the epoch, and why discarded.
 
-        In any order and in pages, of a source, and of one of its series where that is given; from an index alone.
+        By their primary reason, in any order and in pages, of a source, and of one of its series where that is given; from an index alone.
         """
         where = discarded_for(None, source) | ({} if series is None else {"series": series})
         group = {"_id": {"at": "$received_at", "reason": "$reason"}, "n": {"$sum": 1}}
         command = {
             "aggregate": COLLECTION,
-            "pipeline": [{"$match": ranges(where, "received_at", window, None)}, {"$group": group}],
+            "pipeline": [{"$match": in_any(where, "received_at", windows)}, {"$group": group}],
             "hint": OF_SOURCE if series is None else OF_SERIES,
             "cursor": {"batchSize": COLUMNS},
         }
@@ -326,6 +326,23 @@ class Points:
                     yield finite(columns)
                 else:
                     yield columns[np.isfinite(columns.value)]
+
+    async def columns_in(
+        self, series: str, windows: Sequence[Window], *, freely: bool = False
+    ) -> AsyncGenerator[Columns]:
+        """As above, of all finite ones in some windows apart; those of one time come in the order of their ids."""
+        projection = {"_id": 0, "time": 1, "value": 1}
+        command = {
+            "find": COLLECTION,
+            "filter": in_any(accepted_of(series), "time", windows),
+            "projection": projection,
+            "hint": "range",
+            "batchSize": COLUMNS,
+        }
+        async with aclosing(self._columns.batches(command, freely=freely)) as batches:
+            async for found in batches:
+                columns = await found.columns()
+                yield columns[np.isfinite(columns.value)]
 
 
 def _to_count(document: Document) -> tuple[int, int, bytes]:

@@ -57,27 +57,34 @@ class Builder:
             if await parts.are_complete(kind):
                 continue
             async with aclosing(marked(await parts.reached(kind))) as days_marked:
-                number = 0
                 async for series, day in days_marked:
-                    number += 1
-                    if number % DAYS_AT_ONCE == 0:
-                        await self.build()
-                        await parts.reach(kind, series, day)
-                        await self._lease.take()
+                    await self.build()
+                    await parts.reach(kind, series, day)
+                    await self._lease.take()
             await parts.complete(kind)
 
     async def _mark_points(self, reached: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int]]:
-        async with aclosing(days(self._summaries.points, reached)) as found:
-            async for series, source, day in found:
-                await self._summaries.names.add([(series, source)])
-                await self._summaries.marks.add({series: _minutes_of(day)})
-                yield series, day
+        async with aclosing(_some(days(self._summaries.points, reached))) as found:
+            async for some in found:
+                minutes: dict[Key, list[int]] = defaultdict(list)
+                for series, _, day in some:
+                    minutes[series] += _minutes_of(day)
+                await self._summaries.names.add([(series, source) for series, source, _ in some])
+                await self._summaries.marks.add(minutes)
+                if len(some) == DAYS_AT_ONCE:
+                    series, _, day = some[-1]
+                    yield series, day
 
     async def _mark_discards(self, reached: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int]]:
-        async with aclosing(days_of_discards(self._summaries.points, reached[1] if reached else None)) as found:
-            async for day, keys in found:
-                await self._summaries.marks.add({key: _minutes_of(day) for key in keys})
-                yield "", day
+        async with aclosing(_some(days_of_discards(self._summaries.points, reached[1] if reached else None))) as found:
+            async for some in found:
+                minutes: dict[Key, list[int]] = defaultdict(list)
+                for day, keys in some:
+                    for key in keys:
+                        minutes[key] += _minutes_of(day)
+                await self._summaries.marks.add(minutes)
+                if len(some) == DAYS_AT_ONCE:
+                    yield "", some[-1][0]
 
     async def _forget_deleted(self) -> None:
         """What a retention has deleted counts no longer, as `Summaries.discarded` tells: hours of it can go."""
@@ -156,6 +163,19 @@ def _hours_of(minutes: Times) -> range:
 def _replaced(parts: Rows, first: int, end: int, fresh: Rows) -> Rows:
     """The parts with those that begin in [first, end) as they are now."""
     return np.concatenate([parts[parts["at"] < first], fresh, parts[parts["at"] >= end]])
+
+
+async def _some(found: AsyncGenerator[T]) -> AsyncGenerator[list[T]]:
+    """In lists of DAYS_AT_ONCE; the last may be shorter."""
+    some: list[T] = []
+    async with aclosing(found):
+        async for each in found:
+            some.append(each)
+            if len(some) == DAYS_AT_ONCE:
+                yield some
+                some = []
+    if some:
+        yield some
 
 
 def _minutes_of(day: int) -> range:

@@ -39,7 +39,7 @@ async def _keys_and_days(found: Summaries) -> AsyncGenerator[tuple[Key, int]]:
 
 
 async def _has_points(found: Summaries, key: Key, day: int) -> bool:
-    async with aclosing(found.rows(key, day, day + DAY - 1, freely=True)) as batches:
+    async with aclosing(found.rows(key, np.array([[day, day + DAY - 1]]), freely=True)) as batches:
         return any([len(rows) async for rows in batches])
 
 

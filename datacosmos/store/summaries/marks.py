@@ -7,6 +7,7 @@ first, then the summaries, and the points themselves of what is marked, so misse
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +28,11 @@ from datacosmos.store.mongo.connection import (
     read_errors,
     store_errors,
 )
+from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.summaries.kinds import DiscardsOf, Key, to_key, to_stored
 
 COLLECTION = "marks"
+AT_ONCE = 1000
 MOST_MINUTES = 50_000
 """Of one mark: a document has 16 MiB at most."""
 MOST_KEYS = 100
@@ -51,6 +54,7 @@ class Marks:
     def __init__(self, database: Database) -> None:
         self._collection = database[COLLECTION]
         self._reads = for_reads(database)[COLLECTION]
+        self._finder = Finder(database, COLLECTION)
 
     async def prepare(self) -> None:
         with store_errors():
@@ -74,10 +78,17 @@ class Marks:
     async def of(self, key: Key) -> Minutes:
         """The marked minutes of one key, ascending."""
         series = to_stored(key)
-        only = {"touched": {"$elemMatch": {"series": series}}, "_id": 0}
-        with read_errors():
-            found = await self._reads.find({"touched.series": series}, only).to_list()
-        return np.unique(np.array([minute for mark in found for minute in mark["touched"][0]["minutes"]], np.int64))
+        command = {
+            "find": COLLECTION,
+            "filter": {"touched.series": series},
+            "projection": {"touched": {"$elemMatch": {"series": series}}, "_id": 0},
+            "batchSize": AT_ONCE,
+        }
+        minutes: set[int] = set()
+        async with aclosing(self._finder.batches(command, freely=True)) as batches:
+            async for batch in batches:
+                minutes.update(*(mark["touched"][0]["minutes"] for mark in batch.whole()))
+        return np.array(sorted(minutes), np.int64)
 
     async def oldest(self, most: int) -> AsyncGenerator[Mark]:
         """By and by: together they may be large."""

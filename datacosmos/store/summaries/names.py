@@ -16,6 +16,7 @@ from datacosmos.store.mongo.connection import (
 )
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import contains
+from datacosmos.store.summaries.listed_names import ListedNames, matching
 
 COLLECTION = "names"
 DUPLICATE_KEY = 11000
@@ -29,6 +30,7 @@ class Names:
         self._collection = database[COLLECTION]
         self._reads = for_reads(database)[COLLECTION]
         self._finder = Finder(database, COLLECTION)
+        self._listed = ListedNames(self._reads, self._finder)
         self._known: set[str] = set()
         self._seen: set[str] = set()
 
@@ -79,13 +81,22 @@ class Names:
 
         `search` is a part of the name, in capitals or not; `among` are the only names that come into question.
         """
+        if search and (known := await self._listed.names()) is not None:
+            chosen = [each for each in matching(known, search, source, among) if _is_beyond(each.name, beyond, down)]
+            return [(each.name, each.source) for each in (chosen[::-1] if down else chosen)[:limit]]
         where = _where(search, source, among, {"$lt" if down else "$gt": beyond} if beyond is not None else {})
         with read_errors():
             found = self._reads.find(where, sort={"_id": -1 if down else 1}, limit=limit)
             return [(each["_id"], each["source"]) for each in await found.to_list()]
 
     async def count(self, *, search: str | None, source: str | None, among: Iterable[str] | None) -> int:
+        if search and (known := await self._listed.names()) is not None:
+            return sum(1 for _ in matching(known, search, source, among))
         return await self._finder.count(_where(search, source, among, {}))
+
+
+def _is_beyond(name: str, beyond: str | None, down: bool) -> bool:
+    return beyond is None or (name < beyond if down else name > beyond)
 
 
 def _where(search: str | None, source: str | None, among: Iterable[str] | None, beyond: Document) -> Document:

@@ -8,6 +8,7 @@ the new parts were made from. So of two who make the same summary, one that has 
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +25,13 @@ from datacosmos.store.mongo.connection import (
     read_errors,
     store_errors,
 )
+from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.summaries.kinds import DISCARDS, POINTS, Key, Kind, Level, Rows, Span, to_key, to_stored
 
 COLLECTION = "summaries"
 DUPLICATE_KEY = 11000
-AT_ONCE = 200  # documents: an hour of points has 6 kB at most
+AT_ONCE = 1000  # documents: an hour of points has 6 kB at most
+BATCH_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class SummaryParts:
     def __init__(self, database: Database) -> None:
         self._collection = database[COLLECTION]
         self._reads = for_reads(database)[COLLECTION]
+        self._finder = Finder(database, COLLECTION, BATCH_BYTES)
         self._complete: set[str] = set()
 
     async def are_complete(self, kind: Kind) -> bool:
@@ -102,18 +106,34 @@ class SummaryParts:
 
     async def between(self, level: Level, key: Key, start: int, end: int) -> AsyncGenerator[Rows]:
         """The rows of all documents from the one that holds `start` to the one that holds `end`, in order."""
-        begins = {"$gte": _id(level, key, start), "$lte": _id(level, key, end)}
-        with read_errors():
-            async with self._reads.find({"_id": begins}, sort={"_id": 1}, batch_size=AT_ONCE) as cursor:
-                while found := await cursor.to_list(AT_ONCE):
-                    yield _rows(level, found)
+        where = {"$gte": _id(level, key, start), "$lte": _id(level, key, end)}
+        async with aclosing(self._rows(level, where)) as found:
+            async for rows in found:
+                yield rows
 
     async def some(self, level: Level, key: Key, begins: Sequence[int]) -> AsyncGenerator[Rows]:
-        """As above, of the documents that begin then."""
+        """As above, of the documents that begin then; ascending."""
         for first in range(0, len(begins), AT_ONCE):
-            ids = [_id(level, key, begin) for begin in begins[first : first + AT_ONCE]]
-            with read_errors():
-                yield _rows(level, await self._reads.find({"_id": {"$in": ids}}, sort={"_id": 1}).to_list())
+            some = begins[first : first + AT_ONCE]
+            where: Document = {"$in": [_id(level, key, begin) for begin in some]}
+            if some[-1] - some[0] == (len(some) - 1) * level.size:  # without a gap: one seek, not one each
+                where = {"$gte": _id(level, key, some[0]), "$lte": _id(level, key, some[-1])}
+            async with aclosing(self._rows(level, where)) as found:
+                async for rows in found:
+                    yield rows
+
+    async def _rows(self, level: Level, where: Document) -> AsyncGenerator[Rows]:
+        """Freely: an answer takes a batch at a time."""
+        command = {
+            "find": COLLECTION,
+            "filter": {"_id": where},
+            "projection": {"_id": 0, "parts": 1},
+            "sort": {"_id": 1},
+            "batchSize": AT_ONCE,
+        }
+        async with aclosing(self._finder.batches(command, freely=True)) as batches:
+            async for batch in batches:
+                yield _rows(level, batch.whole())
 
     async def days(self) -> AsyncGenerator[Span]:
         """Of what there are hours, of which days."""

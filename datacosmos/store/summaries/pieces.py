@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from datacosmos.domain.summaries import HOUR, MINUTE
 
 Times = NDArray[np.int64]
-MOST_RUNS = 300
-"""Reads of points for one answer."""
+MOST_RUNS = 10_000
+"""Of points, for one answer; where more minutes apart are to be read, those between some of them are too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,12 @@ from datacosmos.store.summaries.pieces import Pieces
 MILLISECOND = 1000  # microseconds
 MOST_POINTS = 5_000_000
 """Points that are read for one answer."""
-MOST_READ = 200_000
+MOST_READ = 20_000
 """Points that are rather read than their summaries, which are by the minute."""
+WIDE, NARROW = 4 * MINUTE, 10
+"""Of spans narrower than that, in which half a minute can be seen, so many times as many points are read."""
+AT_ONCE = 500
+"""Runs of points that MongoDB is asked for in one command: planning one takes as long as reading a hundred points."""
 Times = NDArray[np.int64]
 Values = NDArray[np.float64]
 
@@ -106,12 +110,17 @@ class Summaries:
 
     async def samples(self, series: str, start: int, end: int, width: int) -> Samples:
         """Points of [start, end] to draw a line through that is `width` pixels wide, as `domain.summaries` tells."""
-        count = await self.count(series, start, end)
         spans = summaries.spans(start, end, width)
-        if count > MOST_READ:
-            inner = np.clip((spans[1:-1] + MINUTE // 2) // MINUTE * MINUTE, start, end + 1)
-            spans = np.unique(np.concatenate([[start], inner, [end + 1]]))
-            parts = await self.gathered(series, spans, start, end, summed=False)
+        whole = np.clip((spans + MINUTE // 2) // MINUTE * MINUTE, start, end + 1)
+        whole[0], whole[-1] = start, end + 1
+        is_wide = (end - start) // width >= WIDE
+        # Narrow spans are few minutes: counting what they hold is cheaper than to sum it up for nothing.
+        edges = np.unique(whole) if is_wide else np.array([start, end + 1])
+        parts = await self.gathered(series, edges, start, end, summed=False)
+        count = int(parts["n"].sum())
+        if count > (MOST_READ if is_wide else NARROW * MOST_READ):
+            if not is_wide:
+                parts = await self.gathered(series, np.unique(whole), start, end, summed=False)
             return Samples(*summaries.extremes(parts), count, is_exact=False)
         is_exact = count <= 4 * width
         found = [NO_PARTS]
@@ -130,13 +139,13 @@ class Summaries:
         if pieces.has_whole_hours:
             async with aclosing(self.parts.between(kind.days, key, pieces.start, pieces.end)) as found:
                 async for parts in found:
-                    yield parts[pieces.are_hours(parts["at"])]
+                    yield _chosen(parts, pieces.are_hours(parts["at"]))
         async with aclosing(self.parts.some(kind.hours, key, pieces.hours.tolist())) as found:
             async for parts in found:
-                yield parts[pieces.are_minutes(parts["at"])]
+                yield _chosen(parts, pieces.are_minutes(parts["at"]))
         room = MOST_POINTS
-        for first, last in pieces.runs.tolist():
-            async with aclosing(self.rows(key, first, last)) as batches:
+        for first in range(0, len(pieces.runs), AT_ONCE):
+            async with aclosing(self.rows(key, pieces.runs[first : first + AT_ONCE])) as batches:
                 async for rows in batches:
                     room -= len(rows)
                     if room < 0:
@@ -149,20 +158,23 @@ class Summaries:
     async def minutes(self, key: Key, start: int, end: int) -> Rows:
         """What the points of [start, end] themselves add up to, by the minute."""
         kind = kind_of(key)
-        async with aclosing(self.rows(key, start, end, freely=True)) as batches:
+        async with aclosing(self.rows(key, np.array([[start, end]]), freely=True)) as batches:
             several = [kind.gathered(rows, rows["at"] // MINUTE * MINUTE) async for rows in batches]
         found = np.concatenate([kind.none, *several])
         return kind.gathered(found, found["at"])
 
-    async def rows(self, key: Key, start: int, end: int, *, freely: bool = False) -> AsyncGenerator[Rows]:
-        """A part for each point, or a count for each moment and reason; in turns as `times_and_values`."""
+    async def rows(self, key: Key, runs: Times, *, freely: bool = False) -> AsyncGenerator[Rows]:
+        """A part for each point, or a count for each moment and reason, in turns as `times_and_values`.
+
+        `runs` are as `Pieces` has them.
+        """
+        windows = [Window(to_datetime(first), to_datetime(last)) for first, last in runs.tolist()]
         if isinstance(key, str):
-            async with aclosing(self.times_and_values(key, start, end, freely=freely)) as batches:
-                async for t, v in batches:
-                    yield summaries.single(t, v)
+            async with aclosing(self.points.columns_in(key, windows, freely=freely)) as batches:
+                async for columns in batches:
+                    yield summaries.single(columns.time * MILLISECOND, columns.value)
         else:
-            window = Window(to_datetime(start), to_datetime(end))
-            found = self.points.discard_counts(key.source, key.series, window, freely=freely)
+            found = self.points.discard_counts(key.source, key.series, windows, freely=freely)
             async with aclosing(found) as pages:
                 async for page in pages:
                     yield np.array(page, COUNT)
@@ -175,6 +187,11 @@ class Summaries:
         async with aclosing(self.points.columns(series, window, freely=freely)) as batches:
             async for columns in batches:
                 yield columns.time * MILLISECOND, columns.value
+
+
+def _chosen(rows: Rows, are_chosen: NDArray[np.bool_]) -> Rows:
+    """Without a copy where that is all of them."""
+    return rows if are_chosen.all() else rows[are_chosen]
 
 
 def _whole_milliseconds(start: int, end: int) -> tuple[int, int]:

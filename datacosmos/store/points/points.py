@@ -150,9 +150,10 @@ class Points:
     async def discard_counts(
         self, source: str, series: str | None, windows: Sequence[Window], *, freely: bool = False
     ) -> AsyncGenerator[list[tuple[int, int, bytes]]]:
-        """How many were received at a time of some windows, in microseconds since the epoch, and why discarded.
+        """How many were received at each time in some windows, in microseconds since the epoch, and why discarded.
 
-        By their primary reason, in any order and in pages, of a source, and of one of its series where that is given; from an index alone.
+        By their primary reason, in any order and in pages, of a source, and of one of its series where that is given;
+        from an index alone.
         """
         where = discarded_for(None, source) | ({} if series is None else {"series": series})
         group = {"_id": {"at": "$received_at", "reason": "$reason"}, "n": {"$sum": 1}}

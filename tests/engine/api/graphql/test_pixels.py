@@ -111,6 +111,7 @@ async def test_a_line_through_samples_looks_as_one_through_all_points_does(
     await stores.summaries.note(points)
     if summarised:
         monkeypatch.setattr("datacosmos.store.summaries.summaries.MOST_READ", 4 * WIDTH)
+        monkeypatch.setattr("datacosmos.store.summaries.summaries.NARROW", 1)
         await Builder(database, stores.summaries).catch_up()
     found = (await ask(client, READINGS, **asked, width=WIDTH))["data"]
     are_alike(found, asked, by_minute=summarised)

@@ -12,7 +12,7 @@ ADDED = [("sensors/b", "sensors"), ("sensors/A", "sensors"), ("datacosmos", "dat
 
 async def found(stores: Stores, search: str, **changes: Any) -> list[str]:
     asked: dict[str, Any] = {"search": search, "source": None, "among": None}
-    page = {"beyond": None, "limit": 9, "down": False}
+    page: dict[str, Any] = {"beyond": None, "limit": 9, "down": False}
     names = stores.summaries.names
     some = [name for name, _ in await names.page(**(asked | page | changes))]
     if not changes.keys() & page.keys():

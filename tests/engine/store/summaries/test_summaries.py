@@ -23,7 +23,7 @@ from datacosmos.store.summaries.building import Builder
 from datacosmos.store.summaries.checking import differences
 from datacosmos.store.summaries.kinds import Kind, Level, Span
 from datacosmos.store.summaries.parts import SummaryParts
-from datacosmos.store.summaries.pieces import MOST_RUNS, Pieces
+from datacosmos.store.summaries.pieces import Pieces
 from datacosmos.store.summaries.summaries import Summaries
 from tests.some_points import named
 
@@ -152,7 +152,11 @@ async def test_what_is_built_is_no_longer_read_point_by_point(stores: Stores, da
     await agree(stores, points, edges, start, int(edges[-1]) - 1)
 
 
-async def test_many_minutes_far_apart_are_read_in_few_runs(stores: Stores, database: Database) -> None:
+@pytest.mark.parametrize("most", [300, 10_000])
+async def test_many_minutes_far_apart_are_read_in_few_commands_and_bounded_runs(
+    stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("datacosmos.store.summaries.pieces.MOST_RUNS", most)
     points = [at(f"p{number}", number * 120_000, float(number)) for number in range(700)]
     await Builder(database, stores.summaries).build_older()
     await store(stores, points)
@@ -160,7 +164,7 @@ async def test_many_minutes_far_apart_are_read_in_few_runs(stores: Stores, datab
     edges = start + np.arange(0, 90, dtype=np.int64) * 1_000_000_000
     marked = await stores.summaries.marks.of(SERIES)
     assert len(marked) == 700
-    assert len(Pieces.of(edges, start, int(edges[-1]) - 1, marked).runs) == MOST_RUNS
+    assert len(Pieces.of(edges, start, int(edges[-1]) - 1, marked).runs) == min(most, 676)
     await agree(stores, points, edges, start, int(edges[-1]) - 1)
 
 

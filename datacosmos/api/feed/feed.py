@@ -32,7 +32,7 @@ class Feed:
         own = Bound("own_streams", OWN_STREAMS, "readers who are behind", waiting=WAITING)
         past = Bound("past_readers", PAST_READERS, "readers of the past", waiting=WAITING, patience=PATIENCE)
         self._shared: dict[type[Topic], Shared] = {
-            kind: Shared(changes, Hub(changes, kind, self._frame_of), own, past, self._stopping)
+            kind: Shared(changes, Hub(changes, self._frame_of), own, past, self._stopping)
             for kind in (Accepted, Discarded)
         }
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from bisect import bisect_right
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from datacosmos.api.feed.frames import Frame
-from datacosmos.domain.changes import Topic
+from datacosmos.domain.changes import Accepted, Discarded, Topic
 from datacosmos.errors import CursorExpired, DatacosmosError, StoreUnavailable, Unavailable
 from datacosmos.retries import Backoff
 from datacosmos.store.changes.changes import Changes
@@ -40,15 +40,21 @@ class Entry:
 
 
 class Hub:
-    """Reads a stream while anybody listens. Its ring reaches back to the mark `start`, and forward to `mark`."""
+    """Reads a stream while anybody listens. Its ring reaches back to the mark `start`, and forward to `mark`.
 
-    def __init__(self, changes: Changes, kind: type[Topic], make_frame: MakeFrame) -> None:
-        self._changes, self._kind, self._make_frame = changes, kind, make_frame
-        self._listeners = 0
+    MongoDB is asked for those topics alone that somebody listens to, of discards for all. A topic that joins later
+    is in the ring from the mark on at which the stream was opened anew for it.
+    """
+
+    def __init__(self, changes: Changes, make_frame: MakeFrame) -> None:
+        self._changes, self._make_frame = changes, make_frame
+        self._listeners = Counter[Topic]()
+        self._since: dict[Topic, str] = {}
         self._ring: deque[Entry] = deque()
         self.size = 0
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
+        self._patience: asyncio.Timeout | None = None
         self._waiting = set[asyncio.Future[None]]()
         self._lost: DatacosmosError | None = None
         self._failures = 0
@@ -56,19 +62,30 @@ class Hub:
         self.next_number = 0
 
     @asynccontextmanager
-    async def listening(self) -> AsyncGenerator[None]:
-        """While somebody is inside, the stream is read. Raises StoreUnavailable where it can't be opened."""
-        self._listeners += 1
+    async def listening(self, topic: Topic) -> AsyncGenerator[None]:
+        """While somebody is inside, the topic is read. Raises StoreUnavailable where it can't be."""
+        asked = _asked(topic)
+        self._listeners[asked] += 1
         try:
-            if self._task is None:
-                self._begin()
-            assert self._opened is not None  # noqa: S101  made with the task
-            await asyncio.shield(self._opened)
+            while asked not in self._since:
+                await asyncio.shield(self._opening())
             yield
         finally:
-            self._listeners -= 1
-            if self._listeners == 0:
+            self._listeners[asked] -= 1
+            self._listeners = +self._listeners
+            if not self._listeners:
                 await self._end()
+
+    def _opening(self) -> asyncio.Future[None]:
+        """Until a stream of all topics is open."""
+        if self._task is None:
+            self._begin()
+        elif self._opened is None or self._opened.done():
+            self._opened = _future()
+            if self._patience is not None:
+                self._patience.reschedule(0)
+        assert self._opened is not None  # noqa: S101  made here
+        return self._opened
 
     async def wait(self, number: int, seconds: float) -> None:
         """Until there is an entry of this number, for some seconds at the most."""
@@ -84,9 +101,14 @@ class Hub:
             timer.cancel()
             self._waiting.discard(news)
 
-    def number_after(self, mark: str) -> int | None:
+    def number_after(self, topic: Topic, mark: str) -> int | None:
         """Of the first entry behind a mark; None where that is not in the ring, or far ahead of it."""
-        if not self.start or mark < self.start or (mark > self.mark and seconds_between(self.mark, mark) > AHEAD):
+        since = self._since.get(_asked(topic))
+        if (
+            since is None
+            or mark < max(since, self.start)
+            or (mark > self.mark and seconds_between(self.mark, mark) > AHEAD)
+        ):
             return None
         index = bisect_right(self._ring, mark, key=lambda entry: entry.batch.mark)
         return self._ring[index].number if index < len(self._ring) else self.next_number
@@ -112,16 +134,17 @@ class Hub:
 
     def _begin(self) -> None:
         self._ring.clear()
+        self._since.clear()
         self.size, self._lost = 0, None
         self.start = self.mark = ""
         self.next_number += 1  # so that whoever read an earlier stream finds that the rest of it is gone
-        self._opened = asyncio.get_running_loop().create_future()
-        self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())
+        self._opened = _future()
         self._task = asyncio.create_task(self._run())
 
     async def _end(self) -> None:
         task, self._task = self._task, None
         self._ring.clear()
+        self._since.clear()
         if task is not None:
             while not task.done():  # the driver may swallow a cancellation
                 task.cancel()
@@ -136,47 +159,59 @@ class Hub:
 
     def _lose(self, error: DatacosmosError) -> None:
         """Whoever listens is told, and whoever comes next begins anew."""
-        assert self._opened is not None  # noqa: S101  made with the task
         self._lost, self._task = error, None
-        if not self._opened.done():
-            self._opened.set_exception(error)
+        self._since.clear()
+        self._refuse(error)
         self.wake()
 
+    def _refuse(self, error: DatacosmosError) -> None:
+        """Whoever waits for a stream to be opened is told."""
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(error)
+
     async def _run_again_and_again(self) -> None:
-        while self._lost is None:
+        while self._lost is None and self._listeners:
+            topics = tuple(self._listeners)
             try:
-                async with self._changes.opened(self._kind, self.mark or None) as (stream, mark):
-                    self._note_opened(mark)
+                async with self._changes.opened(topics, self.mark or None) as (stream, mark):
+                    self._note_opened(topics, mark)
                     await self._read(stream)
             except CursorExpired as error:
                 log.warning("changes lost", error=str(error))
                 self._lose(error)
             except StoreUnavailable as error:
-                assert self._opened is not None  # noqa: S101  made with the task
                 self._failures += 1
                 if self._failures == 1:
                     log.warning("changes can't be read now", error=str(error))
-                if not self._opened.done():  # whoever wants to listen is told at once
+                if not self.start:
                     self._lose(error)
                     return
+                self._refuse(error)
                 await BACKOFF.pause(self._failures - 1)
 
-    def _note_opened(self, mark: str) -> None:
-        assert self._opened is not None  # noqa: S101  made with the task
+    def _note_opened(self, topics: Sequence[Topic], mark: str) -> None:
         if self._failures:
             log.info("changes are read again")
         self._failures = 0
-        if not self._opened.done():
-            self.start = self.mark = mark
+        self.start, self.mark = self.start or mark, self.mark or mark
+        self._since = {topic: self._since.get(topic, mark) for topic in topics}
+        if self._opened is not None and not self._opened.done():
             self._opened.set_result(None)
 
     async def _read(self, stream: Stream) -> None:
-        while True:
-            batch = await stream.read()
+        """Until others want to be read for, too."""
+        while self._opened is not None and self._opened.done():
+            try:
+                async with asyncio.timeout(None) as self._patience:
+                    batch = await stream.read()
+            except TimeoutError:
+                return
+            finally:
+                self._patience = None
             self.mark = max(self.mark, batch.mark)
             if batch.events:
                 self._add(batch)
-                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * self._listeners))
+                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * self._listeners.total()))
 
     def _add(self, batch: Batch) -> None:
         self._ring.append(Entry(self.next_number, batch))
@@ -198,6 +233,18 @@ class Hub:
         """Whoever waits looks again."""
         for news in self._waiting:
             _settle(news)
+
+
+def _asked(topic: Topic) -> Topic:
+    """What MongoDB is asked for: all discards as one."""
+    return topic if isinstance(topic, Accepted) else Discarded()
+
+
+def _future() -> asyncio.Future[None]:
+    """One whose error nobody need look at."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 def _settle(news: asyncio.Future[None]) -> None:

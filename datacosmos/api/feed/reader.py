@@ -82,7 +82,7 @@ class Reader:
 
     async def _read(self) -> AsyncGenerator[Frame]:
         """Until the process stops. Raises the same."""
-        async with self._hub.listening():
+        async with self._hub.listening(self._topic):
             if self._place == NOWHERE:
                 self._place = Place(self._hub.mark)
             if self._place.past is not None:
@@ -90,7 +90,7 @@ class Reader:
                     async for frame in self._read_past():
                         yield frame
             while self._goes_on():
-                number = self._hub.number_after(self._place.mark)
+                number = self._hub.number_after(self._topic, self._place.mark)
                 async for frame in self._catch_up() if number is None else self._follow(number):
                     yield frame
 
@@ -144,7 +144,7 @@ class Reader:
         """What was committed until the page was read, and lies in the part of the past that was read before."""
         key, end = self._place.past, page.mark
         assert key is not None  # noqa: S101  or else there is nothing to replay
-        async with self._own_turn(), self._shared.changes.opened(self._topic, self._place.mark) as (stream, _):
+        async with self._own_turn(), self._shared.changes.opened((self._topic,), self._place.mark) as (stream, _):
             while self._place.mark < end and self._goes_on():
                 batch = await stream.read(SOON)
                 changes = [
@@ -181,12 +181,12 @@ class Reader:
 
     async def _catch_up(self) -> AsyncGenerator[Frame]:
         """What was committed before the ring begins, from a stream of their own. Raises Lagging."""
-        async with self._own_turn(), self._shared.changes.opened(self._topic, self._place.mark) as (stream, _):
+        async with self._own_turn(), self._shared.changes.opened((self._topic,), self._place.mark) as (stream, _):
             if self._told == -inf:
                 yield self._heartbeat()
             now = asyncio.get_running_loop().time
             deadline, behind = now() + CATCH_UP, self._behind
-            while self._hub.number_after(self._place.mark) is None and self._goes_on():
+            while self._hub.number_after(self._topic, self._place.mark) is None and self._goes_on():
                 batch = await stream.read(SOON)
                 frame = self._of(batch)
                 self._place = Place(batch.mark)

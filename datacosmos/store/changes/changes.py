@@ -1,5 +1,6 @@
 """The changes of one database: live from any mark on, and the past before it."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -20,13 +21,13 @@ class Changes:
         self._database = database
 
     def opened(
-        self, topic: type[Topic] | Topic, after: str | None = None
+        self, topics: Sequence[Topic], after: str | None = None
     ) -> AbstractAsyncContextManager[tuple[Stream, str]]:
-        """A stream of one topic or, by their type, of all of a kind: behind a mark, or from now on.
+        """A stream of some topics, all of one kind: behind a mark, or from now on.
 
         Comes with the mark at which it begins. Raises CursorExpired.
         """
-        return streams.opened(self._database, topic, after)
+        return streams.opened(self._database, topics, after)
 
     async def page(self, topic: Topic, behind: Key, at: Timestamp | None = None) -> Page:
         """What is stored behind a key, as it stood at a time or now. Raises SnapshotGone."""

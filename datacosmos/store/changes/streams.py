@@ -67,11 +67,11 @@ def _size(point: Document) -> int:
 class Stream:
     """One change stream of the points, which `opened` opens."""
 
-    def __init__(self, database: Database, topic: type[Topic] | Topic) -> None:
+    def __init__(self, database: Database, topics: Sequence[Topic]) -> None:
         self._database = for_reads(database)
         self._client = client_of(database).reads
-        self._topic = topic
-        self._kind = topic if isinstance(topic, type) else type(topic)
+        self._topics = topics
+        self._kind = type(topics[0])
         self._session = self._client.start_session(causal_consistency=False)
         self._cursor = 0
         self._after = ""
@@ -86,7 +86,7 @@ class Stream:
         begin = {"$changeStream": {"fullDocument": "updateLookup", **since}}
         command = {
             "aggregate": COLLECTION,
-            "pipeline": [begin, *stages(self._topic)],
+            "pipeline": [begin, *stages(self._kind, self._topics)],
             "cursor": {"batchSize": AT_ONCE},
             "readConcern": {"level": "majority"},
         }
@@ -126,11 +126,9 @@ class Stream:
 
 
 @asynccontextmanager
-async def opened(
-    database: Database, topic: type[Topic] | Topic, after: str | None
-) -> AsyncGenerator[tuple[Stream, str]]:
+async def opened(database: Database, topics: Sequence[Topic], after: str | None) -> AsyncGenerator[tuple[Stream, str]]:
     """A stream behind a mark, or from now on, and the mark at which it begins. Raises as its methods do."""
-    stream = Stream(database, topic)
+    stream = Stream(database, topics)
     try:
         yield stream, await stream.open(after)
     finally:

@@ -26,6 +26,7 @@ from datacosmos.errors import CursorExpired, Lagging
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.changes.marks import mark_before
+from datacosmos.store.changes.streams import EVENT
 from datacosmos.store.mongo.connection import Database, connect
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
@@ -227,6 +228,25 @@ async def test_whoever_does_not_come_nearer_in_time_is_told(
         await one_by_one(points, quick)
         with pytest.raises(Lagging):
             await ids(slow, 20)
+
+
+async def test_mongodb_is_asked_for_what_somebody_listens_to_and_anew_for_whoever_joins(
+    feed: Feed, points: Points
+) -> None:
+    one, other = Accepted("one"), Accepted("other")
+    async with aclosing(feed.follow(one, None)) as first:
+        begun = await anext(first)
+        await points.add([early := point(series="other"), point(series="nobody's")])
+        await points.add([mine := point(series="one")])
+        assert await ids(first, 1) == [mine.id]
+        assert feed.kept_bytes == EVENT
+        async with aclosing(feed.follow(other, begun.place)) as second, aclosing(feed.follow(other, None)) as third:
+            await anext(second)
+            await anext(third)
+            await points.add([late := point(NOON + SECOND, series="other"), also := point(NOON, series="one")])
+            assert await ids(second, 2) == [early.id, late.id]
+            assert await ids(third, 1) == [late.id]
+        assert await ids(first, 1) == [also.id]
 
 
 async def one_by_one(points: Points, quick: AsyncGenerator[Frame]) -> list[str]:

@@ -55,17 +55,22 @@ def write(settings: Settings, *, aside: bool) -> None:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Compare each minute and hour with its points; exit 1 where one differs.")
+@click.option("--mend", is_flag=True, help="Compare them, and build anew each that differs.")
 @with_settings
-def summarise(settings: Settings, *, check: bool) -> None:
+def summarise(settings: Settings, *, check: bool, mend: bool) -> None:
     """Bring the summaries that buckets and samples are made from up to the points."""
     from datacosmos.programs import writing
 
-    differing = run(writing.summarise(settings, check=check, show=click.echo))
+    differing = run(writing.summarise(settings, check=check, mend=mend, show=click.echo))
     if differing is None:
         click.echo("stopped before all was looked at", err=True)
+        sys.exit(1)
+    if mend:
+        click.echo(f"{differing} minutes and hours differed from their points, and are built anew", err=True)
     elif check:
-        click.echo(f"{differing} minutes and hours differ from their points", err=True)
-    sys.exit(0 if differing == 0 else 1)
+        remedy = "; build them anew by summarise --mend" if differing else ""
+        click.echo(f"{differing} minutes and hours differ from their points{remedy}", err=True)
+    sys.exit(1 if differing and not mend else 0)
 
 
 @click.command()

@@ -52,20 +52,25 @@ async def _writing(settings: Settings, queue: Queue, stores: Stores, stop: async
         await task
 
 
-async def summarise(settings: Settings, *, check: bool, show: Callable[[str], None]) -> int | None:
-    """Bring the summaries up to the points, and, to `check`, show each that differs from them.
+async def summarise(settings: Settings, *, check: bool, mend: bool, show: Callable[[str], None]) -> int | None:
+    """Bring the summaries up to the points. To `check`, show each that differs; to `mend`, build it anew, too.
 
-    Returns how many do; None where it was stopped before all were looked at.
+    Returns how many differ; None where it was stopped before all were looked at.
     """
     async with stop_signal(), AsyncExitStack() as parts:
         settings = with_running_engines(settings, nats=False)
         database, stores = await open_store(settings, parts)
-        if await Builder(database, stores.summaries).catch_up() is None:
+        builder, summaries = Builder(database, stores.summaries), stores.summaries
+        if await builder.catch_up() is None:
             show("a running service is at it: what it has not come to yet is left to it")
         differing = 0
-        if check:
-            async for difference in differences(stores.summaries):
-                show(difference)
+        if check or mend:
+            async for difference in differences(summaries):
+                show(str(difference))
                 differing += 1
+                if mend:  # from here on its points are read, whoever comes to build it
+                    await summaries.marks.add({difference.key: difference.minutes})
+        if differing and mend:
+            await builder.catch_up()
         return differing
     return None

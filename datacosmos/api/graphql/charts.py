@@ -116,4 +116,4 @@ class Charts:
         before: str | None = UNSET,
     ) -> Connection[Series]:
         page = page_asked_for(first, after, last, before, default=SERIES_PAGE, most=MOST_SERIES)
-        return await series_page(info, page, search=search or None, source=origin or None)
+        return await series_page(info, page, search=search or None, source=given(origin))

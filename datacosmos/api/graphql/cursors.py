@@ -65,4 +65,4 @@ def decode_name(cursor: str, kind: str = "series") -> str:
             return name
     except ValueError:
         pass
-    raise InvalidCursor(f"this is no cursor of these {kind}; take startCursor or endCursor of another page")
+    raise InvalidCursor("this is no cursor of these series; take startCursor or endCursor of another page")

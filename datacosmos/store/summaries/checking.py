@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,15 +13,33 @@ from datacosmos.store.summaries.building import days, days_of_discards
 from datacosmos.store.summaries.kinds import DiscardsOf, Key, Level, Rows, kind_of
 from datacosmos.store.summaries.summaries import Summaries, Times
 
+SIZES = {"minute": MINUTE, "hour": HOUR}
 
-async def differences(found: Summaries) -> AsyncGenerator[str]:
-    """A sentence for each minute and hour that differs from its points, but for what is marked to be built anew."""
+
+class Difference(NamedTuple):
+    """A minute or an hour that is not what its points add up to; `at` is when it begins."""
+
+    key: Key
+    what: str
+    at: int
+
+    def __str__(self) -> str:
+        return f"{_name(self.key)}: the {self.what} from {to_datetime(self.at).isoformat()} on"
+
+    @property
+    def minutes(self) -> range:
+        """Numbered from the epoch."""
+        return range(self.at // MINUTE, (self.at + SIZES[self.what]) // MINUTE)
+
+
+async def differences(found: Summaries) -> AsyncGenerator[Difference]:
+    """Each minute and hour that differs from its points, but for what is marked to be built anew."""
     async with aclosing(_keys_and_days(found)) as every:
         async for key, day in every:
             # What is written meanwhile differs for a moment: only what does so twice is told.
             if differing := await _differing(found, key, day):
                 for what, at in sorted(differing & await _differing(found, key, day)):
-                    yield f"{_name(key)}: the {what} from {to_datetime(at).isoformat()} on"
+                    yield Difference(key, what, at)
 
 
 async def _keys_and_days(found: Summaries) -> AsyncGenerator[tuple[Key, int]]:

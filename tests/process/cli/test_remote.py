@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
@@ -325,3 +326,41 @@ async def test_an_import_waits_for_a_service_that_answered_before_and_says_where
     ]
     assert "answered 401" in err.splitlines()[-1]
     assert f"up to line {2 * BATCH + 1} all is stored; import the file again" in err
+
+
+async def test_an_import_killed_between_a_batch_and_its_answer_goes_on_where_it_was(
+    typed: Callable[..., Any], service: Program, tmp_path: Path
+) -> None:
+    rows = [f"{n},1,killed" for n in range(2 * BATCH + 9)]
+    rows[3] = rows[BATCH + 3] = "soon,1,killed"
+    command = ("import", csv_of(tmp_path, *rows), *COLUMNS, "--name", "where")
+    taken, stored_twice, over = list[int](), asyncio.Event(), asyncio.Event()
+
+    async def push(request: Request) -> Response:
+        answer = await client.post("/api", content=await request.body())
+        taken.append(answer.json()["stored"])
+        if len(taken) == 2:
+            stored_twice.set()
+            await over.wait()
+        return JSONResponse(answer.json(), 201)
+
+    app = Starlette(routes=[Route("/api", push, methods=["POST"])])
+    headers = {"Content-Type": "application/json"}
+    async with (
+        httpx.AsyncClient(base_url=service.address, headers=headers, timeout=60) as client,
+        serving(app, Settings(), host="127.0.0.1", port=0) as address,
+    ):
+        killed = await asyncio.create_subprocess_exec(
+            *(*COMMAND, *command, "--url", address), cwd=tmp_path, env=environment({}), stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            await stored_twice.wait()
+        killed.kill()
+        _, err = await killed.communicate()
+        over.set()
+    assert taken == [BATCH - 1, BATCH - 1]
+    assert err.startswith(b"line 5: ")
+    code, out, err = await typed(*command)
+    assert (code, out) == (3, f"stored 9, already there {2 * BATCH - 2}, faulty 2\n")
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["line 5", f"line {BATCH + 5}"]
+    assert (await stored(typed, "killed"))["count"] == len(rows) - 2

@@ -192,7 +192,7 @@ async def test_what_cannot_be_built_keeps_no_other_from_it(
     assert len(await stores.summaries.marks.of("faulty")) == 1
     monkeypatch.setattr(SummaryParts, "put", put)
     assert await builder.build() == 1
-    assert [said async for said in differences(stores.summaries)] == []
+    assert [str(said) async for said in differences(stores.summaries)] == []
 
 
 async def test_many_series_at_once_are_all_built_by_few_commands(
@@ -211,7 +211,7 @@ async def test_many_series_at_once_are_all_built_by_few_commands(
     commands = await database["system.profile"].count_documents({"ns": f"{database.name}.summaries"})
     assert commands < 60
     assert await database["marks"].count_documents({}) == 0
-    assert [said async for said in differences(stores.summaries)] == []
+    assert [str(said) async for said in differences(stores.summaries)] == []
 
 
 async def test_a_lease_is_kept_by_whoever_works_for_long(stores: Stores, database: Database) -> None:
@@ -266,12 +266,50 @@ async def test_a_check_tells_each_minute_and_hour_that_differs_from_its_points(
     await store(stores, [at("a", 0, 1.0), at("b", 3_600_000, 2.0)])
     await finished(Builder(database, stores.summaries))
     await store(stores, [at("marked", 120_000, 3.0)])
-    assert [said async for said in differences(stores.summaries)] == []
+    assert [str(said) async for said in differences(stores.summaries)] == []
     await stores.points.add([at("unknown", 3_660_000, 3.0)])
-    assert [said async for said in differences(stores.summaries)] == [
+    assert [str(said) async for said in differences(stores.summaries)] == [
         "datacosmos: the hour from 2024-03-01T01:00:00+00:00 on",
         "datacosmos: the minute from 2024-03-01T01:01:00+00:00 on",
     ]
+
+
+@pytest.mark.parametrize(
+    ("level", "change"),
+    [
+        ("hour", "counts"),
+        ("hour", "is gone"),
+        ("day", "counts"),
+        ("day", "is gone"),
+        ("hour", "is of points that are gone"),
+    ],
+)
+async def test_what_differs_is_told_and_built_anew_once_it_is_marked(
+    stores: Stores, database: Database, level: str, change: str
+) -> None:
+    await store(stores, [at("a", 0, 1.0), at("b", 30_000, 5.0), at("c", 3_600_000, 2.0)])
+    await finished(Builder(database, stores.summaries))
+    one: dict[str, Any] = {"_id.level": level}
+    if change == "counts":
+        broken = await database["summaries"].find_one(one)
+        assert broken
+        parts = np.frombuffer(broken["parts"], PART).copy()
+        parts["n"] += 1
+        await database["summaries"].update_one({"_id": broken["_id"]}, {"$set": {"parts": parts.tobytes()}})
+    elif change == "is gone":
+        await database["summaries"].delete_one(one)
+    else:
+        await database["points"].delete_many({"value": {"$ne": 2.0}})
+    found = [difference async for difference in differences(stores.summaries)]
+    assert found
+    for difference in found:
+        await stores.summaries.marks.add({difference.key: difference.minutes})
+    start = from_datetime(MIDNIGHT)
+    expected = 1 if change == "is of points that are gone" else 3
+    for _ in range(2):  # marked, then built
+        assert await stores.summaries.count(SERIES, start, start + 10**10) == expected
+        await finished(Builder(database, stores.summaries))
+    assert [difference async for difference in differences(stores.summaries)] == []
 
 
 async def finished(builder: Builder) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import click
 
 from datacosmos.cli.remote import Service, on_terminal, with_service
-from datacosmos.cli.running import run
+from datacosmos.cli.running import run, standard_output
 from datacosmos.domain.points import Reason
 from datacosmos.errors import InvalidFile, ServiceError
 
@@ -124,8 +124,8 @@ def _destination(output: Path | None) -> Generator[BinaryIO]:
     part = _part(output)
     try:
         if output is None or part is None:
-            yield (stdout := sys.stdout.buffer)
-            stdout.flush()
+            with standard_output() as stdout:
+                yield stdout
             return
         with part.open("wb") as file:
             yield file

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from datacosmos.cli.remote import Service, is_problem, one_line, with_service
-from datacosmos.cli.running import run
+from datacosmos.cli.running import run, standard_output
 
 
 @click.command()
@@ -19,7 +19,8 @@ def query(service: Service, *, query: str) -> None:
     """
     text = sys.stdin.read() if query == "-" else query
     content, errors = run(_ask(service, text))
-    click.echo(content)
+    with standard_output() as stdout:
+        stdout.write(content + b"\n")
     for error in errors:
         click.echo(f"datacosmos: {error}", err=True)
     sys.exit(1 if errors else 0)

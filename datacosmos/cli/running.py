@@ -1,8 +1,10 @@
 """What the commands that run a program share: where it listens, its event loop, and saying that it is ready."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import sys
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeVar
 
 import click
 import structlog
@@ -28,6 +30,14 @@ def run(program: Coroutine[Any, Any, R]) -> R:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(program)
+
+
+@contextmanager
+def standard_output() -> Generator[BinaryIO]:
+    """Takes all bytes: with PYTHONUNBUFFERED, sys.stdout may drop what a full pipe has no room for."""
+    sys.stdout.flush()
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        yield output
 
 
 def announce_ready(settings: Settings, banner: str, **facts: object) -> None:

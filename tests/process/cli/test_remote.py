@@ -1,8 +1,11 @@
 """`query`, `export` and `import` as a user types them, beside a running service."""
 
 import asyncio
+import fcntl
 import json
 import os
+import struct
+import termios
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +252,35 @@ async def test_an_answer_of_another_kind_or_without_a_known_end_is_no_export(tmp
         assert (code, out, "where an answer ends" in err) == (1, "", True)
         code, out, err = await run("export", "points", "--format", "csv", "--url", server.url, folder=tmp_path)
         assert (code, out, "does not give text/csv" in err) == (1, "", True)
+
+
+async def test_a_long_answer_goes_through_a_pipe_as_a_whole_also_without_buffers(tmp_path: Path) -> None:
+    """As in a container, where PYTHONUNBUFFERED is set: a write then may take no more than a pipe has room for."""
+    long = b'{"data":{"a":"' + b"x" * (1 << 20) + b'"}}'
+
+    async def answer(_: Request) -> Response:
+        return Response(long, media_type="application/json")
+
+    app = Starlette(routes=[Route("/graphql", answer, methods=["POST"]), Route("/points", answer)])
+    async with serving(app, Settings(), host="127.0.0.1", port=0) as address:
+        for command in (("query", NEWEST), ("export", "points")):
+            assert (await through_a_full_pipe(*command, "--url", address, folder=tmp_path)).strip() == long
+
+
+async def through_a_full_pipe(*arguments: str, folder: Path) -> bytes:
+    """What a command writes into a pipe from which nobody reads until it is full."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as pipe:
+        command = await asyncio.create_subprocess_exec(
+            *COMMAND, *arguments, cwd=folder, env=environment({"PYTHONUNBUFFERED": "1"}), stdout=theirs
+        )
+        os.close(theirs)
+        async with asyncio.timeout(60):
+            while struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0] < 1 << 15:
+                await asyncio.sleep(0.01)
+            written = await asyncio.to_thread(pipe.read)
+        assert await command.wait() == 0
+    return written
 
 
 async def test_points_are_imported_by_the_name_in_a_column_and_again_change_nothing(

@@ -4,6 +4,7 @@ const { MONGODB_MEMBER, MONGODB_ROOT_PASSWORD, MONGODB_PASSWORD, MONGODB_READER_
 const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
 const NOT_YET_INITIALIZED = 94;
+const LEAST_OPLOG = 990; // MiB, which MongoDB asks for
 // Not through the replica set: at first there is none.
 const HERE = "127.0.0.1:27017/admin?directConnection=true";
 
@@ -46,14 +47,17 @@ function ensureUser(home, name, pwd, ...roles) {
   else home.createUser({ user: name, ...user });
 }
 
-// Like 2GiB, 2GB, or bytes. MongoDB takes no less than 990 MiB.
+// Like 2GiB, 2GB, or bytes.
 function mebibytes(size) {
   const [, number, unit = ""] = /^([0-9.]+) ?([KMGT]i?)?B?$/i.exec(size) || [];
   if (!number) throw new Error(`DATACOSMOS_OPLOG_MAX_BYTES: ${size} is no size like 2GiB`);
   const power = unit ? " KMGT".indexOf(unit[0].toUpperCase()) : 0;
-  return (Number(number) * (unit.length > 1 ? 1024 : 1000) ** power) / 2 ** 20;
+  const found = (Number(number) * (unit.length > 1 ? 1024 : 1000) ** power) / 2 ** 20;
+  if (found < LEAST_OPLOG) throw new Error(`DATACOSMOS_OPLOG_MAX_BYTES: ${size} is less than ${LEAST_OPLOG}MiB, the least that MongoDB takes`);
+  return found;
 }
 
+const oplog = mebibytes(DATACOSMOS_OPLOG_MAX_BYTES);
 let admin = asRootOrFirst();
 if (!initiated(admin)) {
   admin.adminCommand({ replSetInitiate: { _id: "rs0", members: [{ _id: 0, host: MONGODB_MEMBER }] } });
@@ -65,7 +69,7 @@ if (!known) {
   admin = asRoot();
 }
 
-admin.adminCommand({ replSetResizeOplog: 1, size: Double(mebibytes(DATACOSMOS_OPLOG_MAX_BYTES)) });
+admin.adminCommand({ replSetResizeOplog: 1, size: Double(oplog) });
 
 const home = admin.getSiblingDB("datacosmos");
 // It sees from serverStatus how far back the oplog reaches, and so the changes.

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -23,19 +23,12 @@ import httpx
 import orjson
 import pymongo
 import uvloop
+from chart_writer import MESSAGE, Written, measure_writer
 from charted import LIVE, LIVE_RATE, OF_EACH, YEAR, charted
-from deliveries import Kind
-from ingest import Engines, engines, write
 from results import keep, machine, mongodb_version, versions
 from servers import token
 from service import Service, service
 
-from datacosmos.domain.points import Point
-from datacosmos.store.stores import Stores
-from datacosmos.store.summaries.summaries import Summaries
-
-MESSAGE = 1_000
-OVER = (1, 100, 1_000)
 BUCKETS = 500
 PACKAGES = ("strawberry-graphql", "motor", "pymongo", "numpy", "uvloop")
 
@@ -221,46 +214,21 @@ def measure_live(questions: Questions, rounds: int) -> Asked:
     return Asked(took, bare, 0.05)
 
 
-# What the writer pays
-
-
-class Unnoted(Summaries):
-    """For a writer without summaries."""
-
-    def __init__(self) -> None: ...
-
-    async def note(self, stored: Sequence[Point], redelivered: Sequence[Point] = ()) -> None: ...
-
-
-def without(stores: Stores) -> Stores:
-    return replace(stores, summaries=Unnoted())
-
-
-async def measure_writer(folder: Path, scale: Scale) -> dict[int, tuple[float, float]]:
-    """Readings a second with and without summaries, by how many series they are of."""
-    measured: dict[int, list[tuple[float, float]]] = {series: [] for series in OVER}
-    async with engines(folder) as found:
-        for _ in range(scale.rounds):
-            for series, rates in measured.items():
-                rates.append(await _both_writers(found, Kind("sensors", MESSAGE, sensors=series), scale.readings))
-    return {series: tuple(map(statistics.median, zip(*rates, strict=True))) for series, rates in measured.items()}
-
-
-async def _both_writers(found: Engines, kind: Kind, readings: int) -> tuple[float, float]:
-    return await write(found, kind, readings), await write(found, kind, readings, change=without)
-
-
 # What is told
 
 
-def report(asked: Mapping[str, Asked], written: Mapping[int, tuple[float, float]], scale: Scale, built: float) -> str:
+def report(asked: Mapping[str, Asked], written: Mapping[int, Written], scale: Scale, built: float) -> str:
     rows = [
         f"| {what} | {1000 * statistics.median(each.ours):,.1f} | {1000 * _p95(each.ours):,.1f} | {1000 * each.aim:g} "
         f"| {1000 * statistics.median(each.bare):,.0f} "
         f"| {statistics.median(each.bare) / statistics.median(each.ours):,.0f} |"
         for what, each in asked.items()
     ]
-    writer = [f"| {n:,} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.2f} |" for n, (ours, bare) in written.items()]
+    writer = [
+        f"| {n:,} | {ours.rate:,.0f} | {bare.rate:,.0f} | {ours.rate / bare.rate:.2f} "
+        f"| {ours.cpu:.0f} | {bare.cpu:.0f} | {bare.cpu / ours.cpu:.2f} |"
+        for n, (ours, bare) in written.items()
+    ]
     return f"""# Charts
 
 {scale.points:,} points of one series over a year, and {scale.series:,} series of {OF_EACH:,}. They were summarised in
@@ -273,11 +241,12 @@ def report(asked: Mapping[str, Asked], written: Mapping[int, tuple[float, float]
 DataCosmos is asked over HTTP; MongoDB for the same points at the driver, with `$group` over the index that has time
 and value, for `latest` with `$sort` and `$group`, for names with `distinct`. The last column compares the medians.
 
-| series | readings/s of the writer | without summaries | ratio |
-|--:|--:|--:|--:|
+| series | readings/s of the writer | without summaries | ratio | µs of CPU a reading | without | ratio |
+|--:|--:|--:|--:|--:|--:|--:|
 {chr(10).join(writer)}
 
-{MESSAGE:,} readings a message; medians of {scale.rounds} rounds.
+{MESSAGE:,} readings a message; medians of {scale.rounds} rounds, with and without in turns. With summaries, a builder
+works in the writer's process, as in `datacosmos write`; the processor's time is that of the writer and of MongoDB.
 
 {machine()}. MongoDB {mongodb_version()}; {versions(*PACKAGES)}.
 """
@@ -321,7 +290,9 @@ def main(
     scale = Scale(200_000, 200, 1, 40_000) if quick else Scale(points, series, rounds, readings)
     asked, built = measure_charts(scale, data_dir) if only != "writer" else ({}, 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        written = uvloop.run(measure_writer(Path(folder) / "data", scale)) if only != "charts" else {}
+        written = (
+            uvloop.run(measure_writer(Path(folder) / "data", scale.rounds, scale.readings)) if only != "charts" else {}
+        )
     text = report(asked, written, scale, built)
     if only:
         click.echo(text)

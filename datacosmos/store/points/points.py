@@ -31,6 +31,10 @@ from datacosmos.store.points.queries import (
 
 COVERED = frozenset({"_id", "time", "value"})
 """Fields that the index `range` holds of each accepted point, and columns too."""
+OF_NEWEST = {
+    name: {"$first": f"${name}"}
+    for name in ("source", "time", "value", "sent_value", "tags", "identity", "reasons", "received_at")
+}
 COLUMNS, DOCUMENTS, DISCARDS = 4000, 128, 4
 """Points in MongoDB's first answer; a discard may be one of megabytes, of which all queries take some at once."""
 COLUMNS_BYTES = 1 << 19  # of a batch; documents are larger in memory than their bytes, columns are not
@@ -112,13 +116,11 @@ class Points:
         stages: list[Document] = [
             {"$match": accepted_of({"$in": list(series)})},
             {"$sort": newest},
-            {"$group": {"_id": "$series", "id": {"$first": "$_id"}}},
+            {"$group": {"_id": "$series", "id": {"$first": "$_id"}, **OF_NEWEST}},
         ]
         with read_errors():
-            cursor = await self._reads.aggregate(stages, hint="range")
-            ids = [each["id"] for each in await cursor.to_list()]
-            found = await self._reads.find({"_id": {"$in": ids}}, {"raw": 0}).to_list()
-        return {document["series"]: from_document(document) for document in found}
+            found = await (await self._reads.aggregate(stages, hint="range")).to_list()
+        return {each["_id"]: from_document(each | {"_id": each["id"], "series": each["_id"]}) for each in found}
 
     async def at(self, series: str, times: Sequence[tuple[datetime, float]]) -> list[Point]:
         """A point of each time and value, in order; those that are gone are left out."""

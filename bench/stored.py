@@ -106,5 +106,6 @@ def store(mongodb_url: str, count: int, others: bool = True) -> None:
         for collection, made in kinds:
             while batch := list(islice(made, BATCH)):
                 client["datacosmos"][collection].insert_many(batch, ordered=False)
-        client["datacosmos"]["names"].insert_many(series)
+        for named in series:  # the service may have found it already
+            client["datacosmos"]["names"].replace_one({"_id": named["_id"]}, named, upsert=True)
         client.admin.command("fsync")

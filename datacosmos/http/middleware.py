@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacosmos.http.problems import problem
 from datacosmos.observability import LOGGED, REQUEST_SECONDS
+from datacosmos.slices import in_haste
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -55,7 +56,8 @@ class Requests:
         structlog.contextvars.unbind_contextvars("subject")  # a pipelined request begins with that of the one before
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self._app(scope, receive, send_marked)
+            with in_haste():
+                await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             pass  # the line in the log has no status then
         except Exception as error:

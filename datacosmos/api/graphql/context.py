@@ -10,7 +10,6 @@ import strawberry
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.spool import Spool
-from datacosmos.api.lists.turns import EncodingTurns
 from datacosmos.auth.permissions import Permissions
 from datacosmos.calculation.client import Calculation
 from datacosmos.errors import TooManyPoints
@@ -29,7 +28,6 @@ class Context:
     calculation: Calculation
     max_points: int
     request_id: str
-    turns: EncodingTurns
     spool: Spool
     feed: Feed
     operation_name: str | None = None

@@ -35,7 +35,6 @@ from datacosmos.api.graphql.websocket import serve
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, join
 from datacosmos.api.lists.spool import Spool, Spools
-from datacosmos.api.lists.turns import EncodingTurns
 from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON, negotiate
 from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.calculation.client import Calculation
@@ -92,7 +91,6 @@ class Endpoint:
         self._schema = create_schema(settings, fast=fast)
         self.streams = Streams(self._schema, settings)
         self.feed, self.access, self.settings = feed, access, settings
-        self._turns = EncodingTurns()
         self._spools = Spools(settings.answer_max_bytes, settings.spool_max_bytes)
         self._pace = Pace("slow_answers", "answer")
         self._stores = stores
@@ -137,7 +135,6 @@ class Endpoint:
             calculation=self._calculation,
             max_points=self.settings.max_points,
             request_id=request_id,
-            turns=self._turns,
             spool=spool,
             feed=self.feed,
             operation_name=operation_name,

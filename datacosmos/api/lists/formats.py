@@ -1,12 +1,12 @@
 """Formats that a list of any length is written in, part by part: no more of it is in memory than a batch."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic
 
 from datacosmos.api.lists.turns import Long, Parts
+from datacosmos.slices import next_slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Format(Generic[Long]):
             batch: Long | None = first
             while batch is not None:
                 for part in parts.of(batch):
-                    text = self.encode(part)
-                    parts.note(len(part), len(text))
+                    with parts.working_on(len(part)):
+                        text = self.encode(part)
                     yield between + text
                     between = self.between
-                    await asyncio.sleep(0)
+                    await next_slice()
                 batch = await anext(batches, None)
         if self.tail:
             yield self.tail

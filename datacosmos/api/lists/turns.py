@@ -1,9 +1,9 @@
 """Reads a list part by part, each of which is JSON before the next is there, with turns for others in between."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, nullcontext
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from datacosmos.api.lists.encoding import Encoded
@@ -11,30 +11,19 @@ from datacosmos.api.lists.spool import Spool
 from datacosmos.domain.columns import Columns, Records
 from datacosmos.domain.points import Point
 from datacosmos.domain.series import Samples
+from datacosmos.slices import SLICE, next_slice
 
-AT_ONCE = 2
 Rows = TypeVar("Rows", Columns, Columns | Records)
 Long = TypeVar("Long", Columns, Columns | Records, list[Point], Samples)
-PART, PART_BYTES = 2000, 1 << 20
-"""Rows and bytes that are encoded before others get their turn, about: a few milliseconds' work."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodingTurns:
-    """How many parts of lists of a kind are encoded at once, over all requests: more would not be done sooner.
-
-    Those made of documents take longer than those made of columns, so they have turns of their own.
-    """
-
-    columns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    documents: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+PART = 2000
+"""Rows that are encoded in one slice at the most."""
 
 
 class Parts:
-    """Cuts rows into parts of a few milliseconds, by how long the ones before became."""
+    """Cuts rows into parts that take a slice each, by how long the ones before took."""
 
     def __init__(self) -> None:
-        self._rows = PART // 2
+        self._rows = max(1, PART // 4)
 
     def of(self, rows: Long) -> Iterator[Long]:
         begin = 0
@@ -43,9 +32,13 @@ class Parts:
             yield rows[begin:end]  # after which it may be another number
             begin = end
 
-    def note(self, rows: int, size: int) -> None:
-        """So many rows became so many bytes."""
-        self._rows = max(1, min(PART, PART_BYTES * rows // max(1, size)))
+    @contextmanager
+    def working_on(self, rows: int) -> Generator[None]:
+        """So many rows are worked on, without a pause."""
+        began = time.thread_time()
+        yield
+        seconds = max(time.thread_time() - began, 1e-6)
+        self._rows = max(1, min(PART, round(rows * SLICE / seconds)))
 
 
 @dataclass(slots=True)
@@ -67,12 +60,11 @@ class Outcome:
 class Source(Generic[Rows]):
     """Where rows come from, what each list makes of them, and their cursors, where those are wanted.
 
-    After its first part a list waits for a turn before each other one, so that short lists pass by long ones, and
-    none holds up the others of its kind for longer than a part.
+    After its first part a list waits for a slice for each other one, so that short lists pass by long ones, and none
+    holds up others for longer than a slice.
     """
 
     batches: AsyncGenerator[Rows]
-    turns: asyncio.Semaphore
     encoders: Mapping[str, Callable[[Rows], bytes]]
     cursor: Callable[[Rows], str] | None = None
 
@@ -87,7 +79,7 @@ class Source(Generic[Rows]):
             async with aclosing(self.batches) as batches:
                 async for batch in batches:
                     if rows := batch[: max(0, most - outcome.found)]:
-                        await self._encode(rows, outcome, parts, spool)
+                        await self._encode(rows, outcome, parts)
                     outcome.found += len(batch)
                     del batch, rows  # the next may be long in coming
         except BaseException:
@@ -96,22 +88,16 @@ class Source(Generic[Rows]):
             raise
         return outcome
 
-    async def _encode(self, rows: Rows, outcome: Outcome, parts: Parts, spool: Spool) -> None:
+    async def _encode(self, found: Rows, outcome: Outcome, parts: Parts) -> None:
         is_first = not outcome.found
-        for part in parts.of(rows):
-            async with nullcontext() if is_first else self.turns:
-                parts.note(len(part), await self._add(part, outcome, spool))
+        for part in parts.of(found):
+            if not is_first:
+                await next_slice()
             is_first = False
+            with parts.working_on(len(part)):
+                rows = part[::-1] if outcome.backward else part
+                texts = [encode(rows) for encode in self.encoders.values()]
+            for encoded, text in zip(outcome.lists.values(), texts, strict=True):
+                await encoded.add(text)
         if self.cursor is not None:
-            outcome.note(self.cursor(rows[:1]), self.cursor(rows[-1:]))
-
-    async def _add(self, part: Rows, outcome: Outcome, spool: Spool) -> int:
-        """The bytes of the longest of its encodings."""
-        size = 1
-        for name, encode in self.encoders.items():
-            if spool.kept:  # more than a short list
-                await asyncio.sleep(0)
-            text = encode(part[::-1] if outcome.backward else part)
-            await outcome.lists[name].add(text)
-            size = max(size, len(text))
-        return size
+            outcome.note(self.cursor(found[:1]), self.cursor(found[-1:]))

@@ -43,6 +43,8 @@ PRIMARY_ONLY: Mapping[str, Any] = {"readPreference": "primary", "readPreferenceT
 READS = 16
 """Reads that MongoDB is asked for at once: with more, its threads would only wait for each other."""
 LONG_LISTS, MOST_WAITING = 4, 1000
+LONG_READS = 2
+"""Reads for long lists among them: one list is encoded meanwhile, and a short one finds a core that isn't theirs."""
 
 # What MongoDB says when it can't serve now but may later: looking for its members, stepping down, shutting down, out of
 # time or of disk, in conflict with another write.
@@ -90,7 +92,7 @@ class Client(AsyncIOMotorClient[Document]):
         super().__init__(url, **options)
         self.reads: AsyncMongoClient[Document] = AsyncMongoClient(url, maxPoolSize=2 * READS, **options)
         self.wire = wire_of(self.reads, options["socketTimeoutMS"] / 1000)
-        self.read_turns = asyncio.Semaphore(READS)
+        self.read_turns, self.long_read_turns = asyncio.Semaphore(READS), asyncio.Semaphore(LONG_READS)
         self.lists = Bound("lists", READS, "lists", waiting=MOST_WAITING)
         self.long_lists = Bound("long_lists", long_lists, "long lists", waiting=MOST_WAITING)
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeoutError
 
+from datacosmos.slices import next_slice
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, client_of, for_reads, store_errors
 from datacosmos.store.mongo.turns import Freely, Turns
@@ -55,12 +56,15 @@ class Finder:
         self, command: Document, make: Callable[[Document], T], *, freely: bool = False
     ) -> AsyncGenerator[list[T]]:
         """What is made of each document, in pages that are short enough for others to get their turn in between."""
+        is_first = True
         async with aclosing(self.batches(command, freely=freely)) as batches:
             async for batch in batches:
                 for documents in batch.documents():
                     yield [make(document) for document in documents]
-                    await asyncio.sleep(0)
+                    if not is_first:
+                        await next_slice()
                 del batch  # the next may be long in coming
+                is_first = False
 
     async def count(self, where: Document) -> int:
         """One by one, in its turn among the lists; left early, it ends in MongoDB too."""
@@ -109,7 +113,9 @@ class Reading:
             if not self._session.is_asked:
                 await self._turns.next()
                 self._session.send(self._more)
-            return self._note(await self._session.answer(), self._session)
+            batch = self._note(await self._session.answer(), self._session)
+        await next_slice()
+        return batch
 
     def _note(self, batch: Batch, session: "_Session") -> Batch:
         self._more = None
@@ -185,7 +191,11 @@ class _Session:
             raise
 
     def send(self, command: Document) -> None:
-        self._running = asyncio.create_task(self.ask(command))
+        self._running = asyncio.create_task(self._ask_for_more(command))
+
+    async def _ask_for_more(self, command: Document) -> Batch:
+        async with self._client.long_read_turns:
+            return await self.ask(command)
 
     async def answer(self) -> Batch:
         """Of what was sent."""

@@ -52,7 +52,6 @@ from datacosmos.api.lists.encoding import Encoded
 from datacosmos.api.lists.turns import Outcome, Source
 from datacosmos.domain.columns import NoColumns
 from datacosmos.errors import DatacosmosError
-from datacosmos.store.points.points import COVERED
 
 CURSORS = frozenset({"startCursor", "endCursor"})
 PLAIN = ""  # the name of a list that is no page's edges
@@ -96,12 +95,10 @@ class Lists:
     def __init__(self, lists: Mapping[str, Selection], ends: Leaf | None) -> None:
         self._lists, self._cursor = lists, ends and partial(first_cursor, ends)
         self._fields = frozenset[str]().union(*(rows.names for rows in lists.values()), ends.names if ends else ())
-        self._are_covered = self._fields <= COVERED
 
     async def read(self, asked: Listing[Any, Any] | Page[Any], context: Context) -> Outcome:
-        turns = context.turns.columns if self._are_covered else context.turns.documents
         encoders = {key: partial(rows.encode, asked.constants) for key, rows in self._lists.items()}
-        source = Source(asked.asked.rows(self._fields), turns, encoders, self._cursor)
+        source = Source(asked.asked.rows(self._fields), encoders, self._cursor)
         return await source.read(asked.most, context.spool, backward=asked.is_backward)
 
 

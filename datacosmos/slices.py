@@ -1,0 +1,95 @@
+"""Long work on the event loop, cut into slices of which each round of the loop has one, whoever they belong to.
+
+With `asyncio.sleep(0)` each of them would work in every round, and whatever is short wait for all, several times. While
+a request has come of which it isn't known yet that it is long, the others pause for it, but keep a third of the time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from weakref import WeakKeyDictionary
+
+SLICE = 0.001
+"""Seconds of work, about, that a slice should take."""
+PAUSE, HASTE = 3 * SLICE, 0.03
+"""Seconds from one slice to the next while a request is in haste, and for which it may be."""
+
+
+class _Slices:
+    """Those of one event loop that wait, in order, and the requests in haste, by when they came."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._hasty: dict[object, float] = {}
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hurry(self) -> object:
+        self._hasty[mark := object()] = self._loop.time()
+        return mark
+
+    def calm(self, mark: object) -> None:
+        self._hasty.pop(mark, None)
+        if self._timer is not None and not self._hasty:
+            self._timer.cancel()
+            self._timer = None
+            self._loop.call_soon(self._wake)
+
+    def wait(self) -> asyncio.Future[None]:
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(turn)
+        if len(self._waiting) == 1:
+            self._loop.call_soon(self._wake)
+        return turn
+
+    def _wake(self) -> None:
+        """The first of them goes on in the next round, in which the one after it is woken."""
+        self._timer = None
+        while self._waiting and self._waiting[0].done():  # or whoever waited has left
+            self._waiting.popleft()
+        if not self._waiting:
+            return
+        now = self._loop.time()
+        if self._is_in_haste(now) and now < self._last + PAUSE:
+            self._timer = self._loop.call_at(self._last + PAUSE, self._wake)
+            return
+        self._last = now
+        self._waiting[0].set_result(None)
+        self._loop.call_soon(self._wake)
+
+    def _is_in_haste(self, now: float) -> bool:
+        while self._hasty and self._hasty[first := next(iter(self._hasty))] < now - HASTE:
+            del self._hasty[first]
+        return bool(self._hasty)
+
+
+_OF_LOOPS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Slices] = WeakKeyDictionary()
+_MARK = ContextVar[object]("mark", default=None)
+
+
+def _of_loop() -> _Slices:
+    loop = asyncio.get_running_loop()
+    return _OF_LOOPS.get(loop) or _OF_LOOPS.setdefault(loop, _Slices())
+
+
+@contextmanager
+def in_haste() -> Generator[None]:
+    """Whoever works in slices pauses for what is done here, until that waits for a slice itself."""
+    slices = _of_loop()
+    mark = slices.hurry()
+    token = _MARK.set(mark)
+    try:
+        yield
+    finally:
+        slices.calm(mark)
+        _MARK.reset(token)
+
+
+async def next_slice() -> None:
+    """Returns once it is the caller's turn to work, until it awaits something that is not there yet."""
+    slices = _of_loop()
+    slices.calm(_MARK.get())
+    await slices.wait()

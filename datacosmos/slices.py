@@ -18,17 +18,19 @@ PAUSE, HASTE = 3 * SLICE, 0.03
 
 
 class _Slices:
-    """Those of one event loop that wait, in order, and the requests in haste, by when they came."""
+    """Those of one event loop that wait, in order, and the requests in haste, by when they came.
+
+    It must not know its loop, which it would keep alive.
+    """
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._hasty: dict[object, float] = {}
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def hurry(self) -> object:
-        self._hasty[mark := object()] = self._loop.time()
+        self._hasty[mark := object()] = asyncio.get_running_loop().time()
         return mark
 
     def calm(self, mark: object) -> None:
@@ -36,13 +38,13 @@ class _Slices:
         if self._timer is not None and not self._hasty:
             self._timer.cancel()
             self._timer = None
-            self._loop.call_soon(self._wake)
+            asyncio.get_running_loop().call_soon(self._wake)
 
     def wait(self) -> asyncio.Future[None]:
-        turn: asyncio.Future[None] = self._loop.create_future()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         if len(self._waiting) == 1:
-            self._loop.call_soon(self._wake)
+            asyncio.get_running_loop().call_soon(self._wake)
         return turn
 
     def _wake(self) -> None:
@@ -52,13 +54,14 @@ class _Slices:
             self._waiting.popleft()
         if not self._waiting:
             return
-        now = self._loop.time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if self._is_in_haste(now) and now < self._last + PAUSE:
-            self._timer = self._loop.call_at(self._last + PAUSE, self._wake)
+            self._timer = loop.call_at(self._last + PAUSE, self._wake)
             return
         self._last = now
         self._waiting[0].set_result(None)
-        self._loop.call_soon(self._wake)
+        loop.call_soon(self._wake)
 
     def _is_in_haste(self, now: float) -> bool:
         while self._hasty and self._hasty[first := next(iter(self._hasty))] < now - HASTE:

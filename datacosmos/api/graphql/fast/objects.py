@@ -7,7 +7,6 @@ unusual about any of them, an error above all, is found by completing the list a
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +35,7 @@ from strawberry.utils.str_converters import to_camel_case
 from datacosmos.api.graphql.fast.rows import NotCovered, Selected, Values, checking
 from datacosmos.api.lists.columns import OPTIONS
 from datacosmos.api.times import format_time
+from datacosmos.slices import next_slice
 
 AT_ONCE = 1000
 """Objects that are completed in one step, a few milliseconds' work."""
@@ -85,7 +85,7 @@ async def _in_parts(complete: Complete, items: Values, plainly: Callable[[], Any
     try:
         for begin in range(0, len(items), AT_ONCE):
             found += complete(items[begin : begin + AT_ONCE])
-            await asyncio.sleep(0)
+            await next_slice()
     except Exception:  # noqa: BLE001 - as above
         completed = plainly()
         return await completed if isawaitable(completed) else completed

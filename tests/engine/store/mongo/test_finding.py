@@ -78,6 +78,7 @@ async def test_connections_that_broke_while_they_were_idle_are_replaced(numbers:
             reading = [numbers_of(found(database)) for _ in range(4)]
             assert [len(read) for read in await asyncio.gather(*reading)] == [3] * 4
             await line.mend()
+        assert len(await numbers_of(found(database))) == 3
 
 
 async def test_a_connection_that_breaks_before_the_first_batch_is_no_fault_of_the_query(

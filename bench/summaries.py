@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -23,13 +24,13 @@ import httpx
 import orjson
 import pymongo
 import uvloop
+from chart_questions import BUCKETS, SAMPLED, SHAPES, Questions
 from chart_writer import MESSAGE, Written, measure_writer
 from charted import LIVE, LIVE_RATE, OF_EACH, YEAR, charted
 from results import keep, machine, mongodb_version, versions
 from servers import token
 from service import Service, service
 
-BUCKETS = 500
 PACKAGES = ("strawberry-graphql", "motor", "pymongo", "numpy", "uvloop")
 
 
@@ -41,6 +42,12 @@ class Asked(NamedTuple):
     aim: float
 
 
+class Charts(NamedTuple):
+    asked: Mapping[str, Asked]
+    shapes: Mapping[str, Sequence[float]]
+    built: float
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     points: int
@@ -50,97 +57,6 @@ class Scale:
 
 
 # What is asked
-
-
-@dataclass(frozen=True, slots=True)
-class Questions:
-    client: httpx.Client
-    points: Any
-    names: Any
-    start: datetime
-    end: datetime
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
-        assert "errors" not in answer, answer
-        return answer["data"]
-
-    def buckets(self, start: datetime, end: datetime, series: str = "datacosmos") -> int:
-        query = """query($series: String!, $start: DateTime!, $end: DateTime!, $interval: Duration!) {
-          buckets(series: $series, start: $start, end: $end, interval: $interval) { start count avg min max }
-        }"""
-        minutes = _step(start, end) // timedelta(minutes=1)
-        asked = {"start": start.isoformat(), "end": end.isoformat(), "interval": f"PT{minutes}M", "series": series}
-        return sum(bucket["count"] for bucket in self.ask(query, **asked)["buckets"])
-
-    def group(self, start: datetime, end: datetime, series: str = "datacosmos") -> int:
-        step = _step(start, end) // timedelta(milliseconds=1)
-        since = {"$subtract": ["$time", start]}
-        stages = [
-            {"$match": _accepted(series) | {"time": {"$gte": start, "$lte": end}}},
-            {
-                "$group": {
-                    "_id": {"$subtract": [since, {"$mod": [since, step]}]},
-                    **{name: {f"${name}": "$value"} for name in ("avg", "min", "max")},
-                    "count": {"$sum": 1},
-                }
-            },
-        ]
-        return sum(each["count"] for each in self.points.aggregate(stages, hint="range"))
-
-    def sampled(self) -> int:
-        return len(self.ask("{ sampled(width: 1000) { points { time value } } }")["sampled"]["points"])
-
-    def sample(self) -> int:
-        """M4 in MongoDB's terms: of each of 1,000 spans the first, last, least and greatest."""
-        step = (self.end - self.start) / 1000 // timedelta(milliseconds=1)
-        since = {"$subtract": ["$time", self.start]}
-        both = {"t": "$time", "v": "$value"}
-        least = {"$min": {"v": "$value", "t": "$time"}}
-        stages = [
-            {"$match": _accepted("datacosmos")},
-            {
-                "$group": {
-                    "_id": {"$subtract": [since, {"$mod": [since, step]}]},
-                    "first": {"$min": both},
-                    "last": {"$max": both},
-                    "min": least,
-                    "max": {"$max": {"v": "$value", "t": "$time"}},
-                }
-            },
-        ]
-        return len(list(self.points.aggregate(stages, hint="range")))
-
-    def latest(self, series: Sequence[str]) -> int:
-        query = "query($series: [String!]!) { latest(series: $series) { series time value } }"
-        return len(self.ask(query, series=series)["latest"])
-
-    def newest(self, series: Sequence[str]) -> int:
-        """As MongoDB's documentation has it: sorted, and the first of each group."""
-        stages = [
-            {"$match": _accepted({"$in": list(series)})},
-            {"$sort": {"series": -1, "time": -1}},
-            {"$group": {"_id": "$series", "time": {"$first": "$time"}, "value": {"$first": "$value"}}},
-        ]
-        return len(list(self.points.aggregate(stages)))
-
-    def search(self, part: str) -> int:
-        query = "query($search: String!) { seriesConnection(search: $search) { totalCount edges { node { name } } } }"
-        return len(self.ask(query, search=part)["seriesConnection"]["edges"])
-
-    def distinct(self, part: str) -> int:
-        """What there is without a list of names."""
-        return sum(part in name for name in self.points.distinct("series"))
-
-
-def _step(start: datetime, end: datetime) -> timedelta:
-    """Of so many buckets, but whole minutes, or, beyond an hour, whole hours, as a page would choose it."""
-    of = timedelta(hours=1) if (end - start) / BUCKETS > timedelta(hours=1) else timedelta(minutes=1)
-    return max(1, (end - start) // BUCKETS // of) * of
-
-
-def _accepted(series: Any) -> dict[str, Any]:
-    return {"series": series, "status": "accepted"}
 
 
 def timed(ask: Callable[[], Any]) -> float:
@@ -168,6 +84,13 @@ def measure(scale: Scale, questions: Questions) -> dict[str, Asked]:
             lambda: questions.search(f"{draw.randrange(100)}"), lambda: questions.distinct("7"), many, few, 0.02
         ),
     }
+
+
+def measure_shapes(questions: Questions, rounds: int) -> dict[str, list[float]]:
+    """Seconds of other intervals and ranges, whose ends are at no minute."""
+    asked = {str(shape): partial(questions.of_shape, shape) for shape in SHAPES}
+    asked |= {f"`sampled` of {of / timedelta(days=1):.2g} d": partial(questions.drawn, of) for of in SAMPLED}
+    return {what: [timed(ask) for _ in range(10 * rounds)] for what, ask in asked.items()}
 
 
 def _both(ours: Callable[[], int], bare: Callable[[], int], many: int, few: int, aim: float) -> Asked:
@@ -217,12 +140,16 @@ def measure_live(questions: Questions, rounds: int) -> Asked:
 # What is told
 
 
-def report(asked: Mapping[str, Asked], written: Mapping[int, Written], scale: Scale, built: float) -> str:
+def report(charts: Charts, written: Mapping[int, Written], scale: Scale) -> str:
     rows = [
         f"| {what} | {1000 * statistics.median(each.ours):,.1f} | {1000 * _p95(each.ours):,.1f} | {1000 * each.aim:g} "
         f"| {1000 * statistics.median(each.bare):,.0f} "
-        f"| {statistics.median(each.bare) / statistics.median(each.ours):,.0f} |"
-        for what, each in asked.items()
+        f"| {statistics.median(each.bare) / statistics.median(each.ours):,.1f} |"
+        for what, each in charts.asked.items()
+    ]
+    shapes = [
+        f"| {what} | {1000 * statistics.median(took):,.1f} | {1000 * _p95(took):,.1f} |"
+        for what, took in charts.shapes.items()
     ]
     writer = [
         f"| {n:,} | {ours.rate:,.0f} | {bare.rate:,.0f} | {ours.rate / bare.rate:.2f} "
@@ -232,7 +159,7 @@ def report(asked: Mapping[str, Asked], written: Mapping[int, Written], scale: Sc
     return f"""# Charts
 
 {scale.points:,} points of one series over a year, and {scale.series:,} series of {OF_EACH:,}. They were summarised in
-{built:,.0f} s.
+{charts.built:,.0f} s, as after a first start with points of an earlier release.
 
 | milliseconds | DataCosmos | p95 | aim | MongoDB | times as fast |
 |---|--:|--:|--:|--:|--:|
@@ -240,6 +167,10 @@ def report(asked: Mapping[str, Asked], written: Mapping[int, Written], scale: Sc
 
 DataCosmos is asked over HTTP; MongoDB for the same points at the driver, with `$group` over the index that has time
 and value, for `latest` with `$sort` and `$group`, for names with `distinct`. The last column compares the medians.
+
+| milliseconds, of ranges whose ends cut a minute | DataCosmos | p95 |
+|---|--:|--:|
+{chr(10).join(shapes)}
 
 | series | readings/s of the writer | without summaries | ratio | µs of CPU a reading | without | ratio |
 |--:|--:|--:|--:|--:|--:|--:|
@@ -256,13 +187,13 @@ def _p95(seconds: Sequence[float]) -> float:
     return statistics.quantiles(seconds, n=20)[-1]
 
 
-def measure_charts(scale: Scale, kept_in: Path | None) -> tuple[dict[str, Asked], float]:
+def measure_charts(scale: Scale, kept_in: Path | None) -> Charts:
     with service(kept_in=kept_in, DATACOSMOS_MAX_CONNECTIONS_PER_ADDRESS="1000") as whole:
         found = charted(whole, scale.points, scale.series)
-        return _asked(scale, whole, found.until), found.built
+        return Charts(*_asked(scale, whole, found.until), found.built)
 
 
-def _asked(scale: Scale, whole: Service, until: datetime) -> dict[str, Asked]:
+def _asked(scale: Scale, whole: Service, until: datetime) -> tuple[Mapping[str, Asked], Mapping[str, Sequence[float]]]:
     headers = {"Authorization": f"Bearer {token(whole)}"}
     with (
         httpx.Client(base_url=whole.address, headers=headers, timeout=600) as client,
@@ -270,9 +201,9 @@ def _asked(scale: Scale, whole: Service, until: datetime) -> dict[str, Asked]:
     ):
         database = mongodb["datacosmos"]
         questions = Questions(client, database["points"], database["names"], until - YEAR, until)
-        return measure(scale, questions) | {
-            "`buckets` of the last hour, by the minute, at 100 points/s": measure_live(questions, scale.rounds)
-        }
+        live = measure_live(questions, scale.rounds)
+        asked = measure(scale, questions) | {"`buckets` of the last hour, by the minute, at 100 points/s": live}
+        return asked, measure_shapes(questions, scale.rounds)
 
 
 @click.command()
@@ -288,12 +219,12 @@ def main(
 ) -> None:
     """Charts, and what their summaries cost."""
     scale = Scale(200_000, 200, 1, 40_000) if quick else Scale(points, series, rounds, readings)
-    asked, built = measure_charts(scale, data_dir) if only != "writer" else ({}, 0.0)
+    charts = measure_charts(scale, data_dir) if only != "writer" else Charts({}, {}, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         written = (
             uvloop.run(measure_writer(Path(folder) / "data", scale.rounds, scale.readings)) if only != "charts" else {}
         )
-    text = report(asked, written, scale, built)
+    text = report(charts, written, scale)
     if only:
         click.echo(text)
     else:

@@ -12,7 +12,7 @@ from datacosmos.api.graphql.paging import Connection, given, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only
 from datacosmos.api.graphql.readings import latest_of, require_readings
 from datacosmos.api.graphql.samples import Sampled, sampled_of
-from datacosmos.api.graphql.series import MOST_SERIES, SERIES_PAGE, Series, series_page
+from datacosmos.api.graphql.series import MOST_SERIES, SERIES_PAGE, Ends, Series, series_page
 from datacosmos.api.graphql.types import Point
 from datacosmos.domain.intervals import Interval
 from datacosmos.errors import InvalidPage
@@ -98,8 +98,9 @@ class Charts:
     @strawberry.field(description="One series of readings; null where there is none of that name.")
     async def series(self, info: Info, name: str) -> Series | None:
         await require_readings(info.context, name)
-        source = await info.context.stores.summaries.names.source_of(name)
-        return Series(name=name, source=source) if source is not None else None
+        stores = info.context.stores
+        source = await stores.summaries.names.source_of(name)
+        return Series(name=name, source=source, ends=Ends(stores.points)) if source is not None else None
 
     @strawberry.field(
         description="The series of readings that may be read, by name; `search` is a part of the name, in capitals or "

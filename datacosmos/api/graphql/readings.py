@@ -13,9 +13,11 @@ async def require_readings(context: Context, series: str) -> None:
     """Raises Unauthenticated, and UnknownSeries where only a stored series of the caller's own has that name."""
     if refused := _refusal(context, series):
         raise UnknownSeries(ELSEWHERE) if await _stored(context, [series]) else refused
-    names, points = context.stores.summaries.names, context.stores.points
-    if not await names.has(series) and await _stored(context, [series]) and await points.first(series) is None:
-        raise UnknownSeries(ELSEWHERE)
+    names = context.stores.summaries.names
+    if not await names.has(series) and await _stored(context, [series]):
+        if not await context.stores.points.oldest([series]):
+            raise UnknownSeries(ELSEWHERE)
+        names.see(series)
 
 
 async def latest_of(

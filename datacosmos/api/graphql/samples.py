@@ -13,7 +13,7 @@ from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.scalars import BigInt
 from datacosmos.api.graphql.types import Point
 from datacosmos.api.times import make_window
-from datacosmos.domain.series import from_datetime, to_datetime
+from datacosmos.domain.series import EARLIEST, LATEST, from_datetime, to_datetime
 from datacosmos.errors import InvalidInterval
 from datacosmos.store.mongo.ranges import Window
 from datacosmos.store.points.queries import ALL, Filter
@@ -58,8 +58,9 @@ async def count_points(stores: Stores, series: str, window: Window, chosen: Filt
     """By summaries where all points of the window are meant."""
     if chosen != ALL:
         return await stores.points.count_accepted(series, window, chosen)
-    span = await span_of(stores, series, window.start, window.end)
-    return await stores.summaries.count(series, *span) if span else 0
+    start = EARLIEST if window.start is None else from_datetime(window.start)
+    end = LATEST if window.end is None else from_datetime(window.end)
+    return await stores.summaries.count(series, start, end)
 
 
 def check_width(width: int) -> None:

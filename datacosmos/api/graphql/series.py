@@ -1,10 +1,13 @@
 """A series of readings, and the list of them."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 import strawberry
 from strawberry import UNSET
+from strawberry.dataloader import DataLoader
 
 from datacosmos.api.graphql.buckets import Bucket, buckets_of
 from datacosmos.api.graphql.context import Context, Info
@@ -19,24 +22,39 @@ from datacosmos.api.times import make_window
 from datacosmos.domain import points as domain
 from datacosmos.domain.intervals import Interval
 from datacosmos.store.mongo.ranges import Window
+from datacosmos.store.points.points import Points
 
 MOST_SERIES, SERIES_PAGE = 1_000, 100
+T = TypeVar("T")
+
+
+class Ends:
+    """The oldest and the newest points of some series, asked for together."""
+
+    def __init__(self, points: Points) -> None:
+        self.oldest = DataLoader(partial(_each, points.oldest))
+        self.newest = DataLoader(partial(_each, points.latest))
+
+
+async def _each(read: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]], names: Sequence[str]) -> list[T | None]:
+    found = await read(names)
+    return [found.get(name) for name in names]
 
 
 @strawberry.type(description="A series of readings.")
 class Series:
     name: str
-    source: str
+    source: str = strawberry.field(description="Where its first point came from; others may store into it, too.")
+    ends: strawberry.Private[Ends]
 
     @strawberry.field(description="When its oldest point is.")
-    async def first(self, info: Info) -> datetime | None:
-        found = await info.context.stores.points.first(self.name)
-        return found.reading.time if found else None
+    async def first(self) -> datetime | None:
+        return await self.ends.oldest.load(self.name)
 
     @strawberry.field(description="Its newest point.")
-    async def last(self, info: Info) -> Point | None:
-        found = await info.context.stores.points.latest([self.name])
-        return Point.of(found[self.name]) if found else None
+    async def last(self) -> Point | None:
+        found = await self.ends.newest.load(self.name)
+        return Point.of(found) if found else None
 
     @strawberry.field(description="How many points it has.")
     async def count(self, info: Info) -> BigInt:
@@ -93,5 +111,6 @@ async def series_page(info: Info, page: Paging, *, search: str | None, source: s
         limit=page.size + 1,
         down=page.backward,
     )
-    edges = [Edge(cursor=encode_name(name), node=Series(name=name, source=origin)) for name, origin in found]
+    ends = Ends(info.context.stores.points)
+    edges = [Edge(cursor=encode_name(name), node=Series(name=name, source=origin, ends=ends)) for name, origin in found]
     return connection(edges, page, partial(names.count, search=search, source=source, among=among))

@@ -112,15 +112,21 @@ class Points:
 
     async def latest(self, series: Sequence[str]) -> dict[str, Point]:
         """The newest accepted point of each series that has one, without its raw payload: one index seek each."""
-        newest = {"series": -1, "status": -1, "time": -1, "_id": -1}
+        found = await self._ends(series, -1, {"id": {"$first": "$_id"}, **OF_NEWEST})
+        return {each["_id"]: from_document(each | {"_id": each["id"], "series": each["_id"]}) for each in found}
+
+    async def oldest(self, series: Sequence[str]) -> dict[str, datetime]:
+        """When the oldest accepted point is, of each series that has one: likewise."""
+        return {each["_id"]: each["time"] for each in await self._ends(series, 1, {"time": {"$first": "$time"}})}
+
+    async def _ends(self, series: Sequence[str], direction: int, fields: Document) -> list[Document]:
         stages: list[Document] = [
             {"$match": accepted_of({"$in": list(series)})},
-            {"$sort": newest},
-            {"$group": {"_id": "$series", "id": {"$first": "$_id"}, **OF_NEWEST}},
+            {"$sort": dict.fromkeys(("series", "status", "time", "_id"), direction)},
+            {"$group": {"_id": "$series", **fields}},
         ]
         with read_errors():
-            found = await (await self._reads.aggregate(stages, hint="range")).to_list()
-        return {each["_id"]: from_document(each | {"_id": each["id"], "series": each["_id"]}) for each in found}
+            return await (await self._reads.aggregate(stages, hint="range")).to_list()
 
     async def at(self, series: str, times: Sequence[tuple[datetime, float]]) -> list[Point]:
         """A point of each time and value, in order; those that are gone are left out."""

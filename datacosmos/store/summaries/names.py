@@ -31,15 +31,15 @@ class Names:
         self._reads = for_reads(database)[COLLECTION]
         self._finder = Finder(database, COLLECTION)
         self._listed = ListedNames(self._reads, self._finder)
-        self._known: set[str] = set()
+        self._known: set[tuple[str, str]] = set()
         self._seen: set[str] = set()
 
     async def add(self, sources: Iterable[tuple[str, str]]) -> None:
-        """Series and the source of each; what is there already stays."""
-        fresh = {series: source for series, source in sources if series not in self._known}
+        """Series and sources that store into them; the first of one stays its `source`, others are beside it."""
+        fresh = set(sources) - self._known
         if not fresh:
             return
-        documents: list[Document] = [{"_id": series, "source": source} for series, source in fresh.items()]
+        documents: list[Document] = [{"_id": series, "source": source} for series, source in dict(fresh).items()]
         with store_errors(), bounded(self._collection.database):
             try:
                 await self._collection.insert_many(documents, ordered=False)
@@ -47,19 +47,26 @@ class Names:
                 check_passing(error.details)
                 if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
                     raise
+            for source in {source for _, source in fresh}:
+                others = {"_id": {"$in": [name for name, of in fresh if of == source]}, "source": {"$ne": source}}
+                await self._collection.update_many(others, {"$addToSet": {"others": source}})
         if len(self._known) + len(fresh) > MOST_KNOWN:
             self._known.clear()
-        self._known |= fresh.keys()
+        self._known |= fresh
 
     async def has(self, series: str) -> bool:
-        """Whether there is such a series; in earlier versions' databases, once it is summarised."""
+        """Whether there is such a series; in earlier versions' databases, once it is summarised, or was seen."""
         if series not in self._seen:
             if await self.source_of(series) is None:
                 return False
-            if len(self._seen) >= MOST_KNOWN:
-                self._seen.clear()
-            self._seen.add(series)
+            self.see(series)
         return True
+
+    def see(self, series: str) -> None:
+        """That there is such a series, so that nobody need ask again."""
+        if len(self._seen) >= MOST_KNOWN:
+            self._seen.clear()
+        self._seen.add(series)
 
     async def source_of(self, series: str) -> str | None:
         """None where there is no such series."""
@@ -101,7 +108,8 @@ def _is_beyond(name: str, beyond: str | None, down: bool) -> bool:
 
 def _where(search: str | None, source: str | None, among: Iterable[str] | None, beyond: Document) -> Document:
     names = (contains(search) if search else {}) | ({"$in": list(among)} if among is not None else {}) | beyond
-    return ({"source": source} if source is not None else {}) | ({"_id": names} if names else {})
+    of = {"$or": [{"source": source}, {"others": source}]} if source is not None else {}
+    return of | ({"_id": names} if names else {})
 
 
 def sources_of(points: Iterable[Point]) -> set[tuple[str, str]]:

@@ -331,6 +331,45 @@ async def test_series_are_found_by_a_part_of_their_name_and_paged_both_ways(
     assert code(await ask(client, PAGE, USER, after="rubbish")) == "INVALID_CURSOR"
 
 
+async def test_a_series_that_several_sources_store_into_is_one_and_found_by_each(
+    client: httpx.AsyncClient, stores: Stores, database: Database
+) -> None:
+    for seconds, source in ((1, "north"), (3, "south"), (2, "north"), (0, "south")):
+        await store(stores, [at(seconds, float(seconds), source=source)])
+    other = Stores.of(database)  # another process
+    await store(other, [at(4, 4.0, source="east")])
+    query = """query($source: String) { seriesConnection(source: $source) {
+      totalCount edges { node { name source first last { value } count } }
+    } }"""
+    node = {
+        "name": "datacosmos",
+        "source": "north",
+        "first": "2024-03-28T12:00:00Z",
+        "last": {"value": 4.0},
+        "count": 5,
+    }
+    for source in (None, "north", "south", "east"):
+        assert (await ask(client, query, source=source))["data"]["seriesConnection"] == {
+            "totalCount": 1,
+            "edges": [{"node": node}],
+        }
+    for source in ("west", ""):
+        assert (await ask(client, query, source=source))["data"]["seriesConnection"]["edges"] == []
+
+
+async def test_the_ends_of_a_page_of_series_are_read_together(
+    client: httpx.AsyncClient, stores: Stores, database: Database
+) -> None:
+    await store(stores, [at(number, float(number), series=f"series {number % 30}") for number in range(90)])
+    await database.command("profile", 2)
+    page = await ask(client, "{ seriesConnection { edges { node { first last { value } } } } }", USER)
+    await database.command("profile", 0)
+    nodes = [edge["node"] for edge in page["data"]["seriesConnection"]["edges"]]
+    assert sorted(node["last"]["value"] for node in nodes) == [*range(60, 90)]
+    assert sorted(node["first"] for node in nodes) == [f"2024-03-28T12:00:{second:02}Z" for second in range(30)]
+    assert await database["system.profile"].count_documents({"ns": f"{database.name}.points"}) <= 4
+
+
 async def test_without_a_token_only_public_series_are_found(client: httpx.AsyncClient, stores: Stores) -> None:
     await store(stores, [at(1, 1.0, series=name) for name in ("datacosmos", "sensors/a")])
     found = (await ask(client, PAGE))["data"]["seriesConnection"]["edges"]

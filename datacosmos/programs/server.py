@@ -17,6 +17,7 @@ from datacosmos.http.protocol import protocol_of
 from datacosmos.settings import Settings
 
 MESSAGE = 256 << 10  # bytes of a WebSocket's message, whole or not yet
+PING = 20.0  # seconds between pings to a WebSocket's client, and for which an answer is waited for
 SWITCH = 0.001
 """Seconds for which a thread that works may keep the event loop from going on; Python's default is five times that."""
 
@@ -58,6 +59,8 @@ async def serving_on(
         http=protocol_of(settings, websockets),
         ws="websockets-sansio" if websockets else "none",
         ws_max_size=min(settings.max_request_bytes, MESSAGE),
+        ws_ping_interval=PING,
+        ws_ping_timeout=PING,
         ws_per_message_deflate=False,  # it would take most of what a connection may cost
         lifespan="off",
         log_config=None,

@@ -54,8 +54,10 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(address: str, *, protocol: str | None = PROTOCOL, **headers: str) -> AsyncGenerator[Talk]:
+async def talking(
+    address: str, *, protocol: str | None = PROTOCOL, path: str = "/graphql", **headers: str
+) -> AsyncGenerator[Talk]:
     offered = None if protocol is None else [Subprotocol(protocol)]
-    url = address.replace("http://", "ws://") + "/graphql"
+    url = address.replace("http://", "ws://") + path
     async with connect(url, subprotocols=offered, additional_headers=headers, proxy=None) as connection:
         yield Talk(connection)

@@ -96,6 +96,13 @@ async def test_the_past_comes_first_by_time_and_then_what_is_stored(address: str
         assert await events.ids(1) == [early.id]
 
 
+async def test_a_start_that_is_still_to_come_filters_nothing(address: str, points: Points) -> None:
+    await points.add([point()])
+    async with listening(address, start="2100-01-01T00:00:00Z") as events:
+        await points.add([stored := point(NOON + SECOND)])
+        assert await events.ids(1) == [stored.id]
+
+
 async def test_last_event_id_wins_over_after_and_after_over_start(address: str, points: Points) -> None:
     async with listening(address) as events:
         first = (await events.next())["id"]

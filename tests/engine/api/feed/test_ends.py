@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -168,6 +168,46 @@ async def test_heartbeats_have_cursors_that_count(
         assert await events.ids(1) == [stored.id]
 
 
+async def test_a_heartbeat_comes_every_15_seconds(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    real, passed = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: real() + passed)
+    async with aclosing(feed.follow(SERIES, None)) as frames:
+        await anext(frames)
+        beat = asyncio.create_task(anext(frames))
+        await asyncio.sleep(0.05)
+        passed = 14.5
+        await asyncio.sleep(0.05)
+        assert not beat.done()
+        passed = 15.0
+        assert not (await beat).changes
+
+
+async def test_many_who_listen_to_many_series_share_one_stream_of_mongodb(
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, opened, closed = AsyncDatabase[Any].command, 0, 0
+
+    async def counted(self: AsyncDatabase[Any], asked: dict[str, Any], *args: Any, **options: Any) -> Any:
+        nonlocal opened, closed
+        opened += "pipeline" in asked
+        closed += "killSessions" in asked
+        return await command(self, asked, *args, **options)
+
+    monkeypatch.setattr(AsyncDatabase, "command", counted)
+    async with AsyncExitStack() as all_of_them:
+        following = [
+            await all_of_them.enter_async_context(aclosing(feed.follow(Accepted(f"series {n % 5}"), None)))
+            for n in range(50)
+        ]
+        await asyncio.gather(*map(anext, following))
+        assert opened - closed == 1
+        await points.add(stored := [point(series=f"series {n}") for n in range(5)])
+        got = await asyncio.gather(*(ids(frames, 1) for frames in following))
+        assert got == [[stored[n % 5].id] for n in range(50)]
+        assert opened - closed == 1
+
+
 async def test_whoever_falls_out_of_the_ring_goes_on_with_a_stream_of_their_own(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,11 +342,11 @@ async def begins(client: httpx.AsyncClient) -> bool:
         return answer.status_code == 200
 
 
-async def test_websockets_count_as_connections(settings: Settings, stores: Stores) -> None:
+async def test_streams_and_websockets_count_as_connections(settings: Settings, stores: Stores) -> None:
     two = Settings.model_validate(settings.model_dump() | {"max_connections": 2})
     app = app_of(two, stores)
     async with serving(app, two, host="127.0.0.1", port=0, websockets=(PATH,)) as address:
-        async with talking(address), talking(address), httpx.AsyncClient(base_url=address) as client:
+        async with listening(address), talking(address), httpx.AsyncClient(base_url=address) as client:
             assert (await client.get("/health/live")).status_code == 503
         async with talking(address) as talk:
             await talk.begin()

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -9,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.graphql.http import PATH
 from datacosmos.domain.points import Reason
+from datacosmos.programs import server
 from datacosmos.programs.server import MESSAGE, serving
 from datacosmos.settings import Settings
 from datacosmos.store.points.points import Points
@@ -120,6 +122,38 @@ async def test_pings_are_answered(address: str) -> None:
         assert (await talk.hear())["type"] == "pong"
 
 
+async def test_what_the_protocol_lets_pass_changes_nothing(address: str) -> None:
+    async with talking(address) as talk:
+        await talk.begin()
+        for message in ({"type": "pong"}, {"type": "pong", "payload": {"a": 1}}, {"type": "complete", "id": "none"}):
+            await talk.say(message)
+        await talk.subscribe()
+        assert (await talk.hear())["type"] == "next"
+
+
+async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(
+    settings: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.PING == 20
+    monkeypatch.setattr(server, "PING", 0.2)
+    app = app_of(settings, stores)
+    async with (
+        serving(app, settings, host="127.0.0.1", port=0, websockets=(PATH,)) as address,
+        talking(address) as talk,
+    ):
+        there = urlsplit(address)
+        reader, writer = await asyncio.open_connection(there.hostname, there.port)
+        head = f"GET {PATH} HTTP/1.1\r\nHost: {there.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        writer.write(f"{head}{key}Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            silent = await reader.read()
+        writer.close()
+        assert b"\x89" in silent  # a ping
+        assert (1011).to_bytes(2, "big") in silent  # closed
+        await talk.begin()
+
+
 async def test_an_id_in_use_closes_and_one_that_is_done_is_free(address: str) -> None:
     async with talking(address) as talk:
         await talk.begin()
@@ -140,6 +174,7 @@ REFUSED = [
     ("subscription {", None),
     ('subscription { changes(start: "soon") { cursor } }', None),
     ("subscription { " + " ".join(f"a{n}: changes {{ cursor }}" for n in range(16)) + " }", "QUERY_TOO_LARGE"),
+    ("{ __schema { types" + " { fields { type" * 12 + " { name }" + " } }" * 12 + " } }", None),
     ("subscription { changes { ...a } } fragment a on Changes { " + "cursor " * 1001 + "}", None),
 ]
 

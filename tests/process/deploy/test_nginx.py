@@ -56,6 +56,21 @@ def test_with_no_replica_left_the_answer_is_a_problem_that_says_when_to_try_agai
     }
 
 
+@pytest.mark.parametrize("path", ["/changes?series=datacosmos", "/changes/discards"])
+def test_with_no_replica_left_a_browser_that_comes_back_for_changes_is_told_to_try_again(
+    service: Balanced, path: str
+) -> None:
+    """After any other status than 200 it would not."""
+    assert service.client.get(path).json()["replica"] in REPLICAS
+    for address in REPLICAS:
+        service.stop(address)
+    answer = service.client.get(path, headers={"Last-Event-ID": "a-cursor"})
+    assert (answer.status_code, answer.text) == (200, "retry: 2000\n\n")
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    begun = service.client.get(path)
+    assert (begun.status_code, begun.json()["status"]) == (502, 502)
+
+
 @pytest.mark.parametrize("content", [b"", b"once"])
 def test_a_post_that_a_replica_has_taken_is_not_sent_to_another(service: Balanced, content: bytes) -> None:
     assert service.client.post("/break", content=content).status_code == 502

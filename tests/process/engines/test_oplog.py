@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from datacosmos.api.feed import hub
 from datacosmos.api.feed.feed import Feed
@@ -18,6 +19,7 @@ from datacosmos.domain.changes import Accepted
 from datacosmos.domain.points import Point
 from datacosmos.engines import embedded_engines
 from datacosmos.errors import CursorExpired
+from datacosmos.programs.checks import show_window
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
@@ -69,9 +71,12 @@ async def test_a_cursor_that_a_truncated_oplog_does_not_reach_has_expired_and_wh
         serving(app_of(settings, stores, feed=feed), settings, host="127.0.0.1", port=0) as address,
         httpx.AsyncClient(base_url=address) as client,
     ):
+        begun = time.time()
         cursor = (await anext(slow)).cursor
         await anext(quick)
-        stored = await truncated(stores, quick)
+        stored = await truncated(stores, quick, begun)
+        await show_window(stores.changes)
+        assert 0 <= (REGISTRY.get_sample_value("datacosmos_changes_window_seconds") or -1) < time.time() - begun
         with pytest.raises(CursorExpired):
             await anext(slow)
         refused = await client.get("/changes", params={"after": cursor})
@@ -82,11 +87,11 @@ async def test_a_cursor_that_a_truncated_oplog_does_not_reach_has_expired_and_wh
         feed.stop()
 
 
-async def truncated(stores: Stores, quick: AsyncGenerator[Frame]) -> list[Point]:
-    """What was stored, and read by somebody, until the oplog no longer reached back to its beginning."""
-    begun, stored = await earliest(stores), list[Point]()
+async def truncated(stores: Stores, quick: AsyncGenerator[Frame], time: float) -> list[Point]:
+    """What was stored, and read by somebody, until the oplog no longer reached back to a time."""
+    stored = list[Point]()
     async with asyncio.timeout(30):
-        while await earliest(stores) - begun < 1:
+        while await earliest(stores) <= time + 1:  # it tells whole seconds
             stored.append(point(NOON + len(stored) * SECOND, raw=b"x" * 200_000))
             await stores.points.add(stored[-1:])
             assert await ids(quick, 1) == [stored[-1].id]

@@ -45,6 +45,7 @@ from datacosmos.http.pace import Pace
 from datacosmos.http.parameters import find_faults
 from datacosmos.http.problems import RETRY_AFTER
 from datacosmos.settings import Settings
+from datacosmos.store.mongo.turns import begin_query
 from datacosmos.store.stores import Stores
 
 PATH = "/graphql"
@@ -203,6 +204,7 @@ class Endpoint:
             raise Refused(400, detail, "QUERY_TOO_LARGE")
         context = self.context(self.access.admit(call.headers), call.request_id, ask.operation_name, spool)
         allowed = QUERIES if call.scope["method"] == "GET" else ALL
+        begin_query()  # a pipelined request begins with the context of the one before
         try:
             with UntilClientLeaves(call.receive):
                 return await self._schema.execute(

@@ -5,7 +5,12 @@ from contextvars import ContextVar
 from datacosmos.bounds import Bound
 
 WAS_LONG = ContextVar("WAS_LONG", default=False)
-"""Whether the list that a task read before was a long one, or behind one."""
+"""Whether the list of this query that was read before was a long one, or behind one."""
+
+
+def begin_query() -> None:
+    """What the task read before is of no concern to what it reads from here on."""
+    WAS_LONG.set(False)
 
 
 class Turns:

@@ -19,6 +19,7 @@ LONGEST = 60.0  # seconds
 class Listed(NamedTuple):
     name: str
     source: str
+    """The first of them: others may come to store into it, too."""
     folded: str
     """The name without the difference of capitals."""
 
@@ -51,9 +52,9 @@ class ListedNames:
         return known
 
 
-def matching(known: Iterable[Listed], search: str, source: str | None, among: Iterable[str] | None) -> Iterator[Listed]:
-    """Those with this text in the name, in capitals or not, of a source and among some, where these are given."""
+def matching(known: Iterable[Listed], search: str, among: Iterable[str] | None) -> Iterator[Listed]:
+    """Those with this text in the name, in capitals or not, and among some, where these are given."""
     folded, names = search.casefold(), None if among is None else frozenset(among)
     for each in known:
-        if folded in each.folded and source in (None, each.source) and (names is None or each.name in names):
+        if folded in each.folded and (names is None or each.name in names):
             yield each

@@ -88,8 +88,8 @@ class Names:
 
         `search` is a part of the name, in capitals or not; `among` are the only names that come into question.
         """
-        if search and (known := await self._listed.names()) is not None:
-            chosen = [each for each in matching(known, search, source, among) if _is_beyond(each.name, beyond, down)]
+        if search and source is None and (known := await self._listed.names()) is not None:
+            chosen = [each for each in matching(known, search, among) if _is_beyond(each.name, beyond, down)]
             return [(each.name, each.source) for each in (chosen[::-1] if down else chosen)[:limit]]
         where = _where(search, source, among, {"$lt" if down else "$gt": beyond} if beyond is not None else {})
         with read_errors():
@@ -97,8 +97,8 @@ class Names:
             return [(each["_id"], each["source"]) for each in await found.to_list()]
 
     async def count(self, *, search: str | None, source: str | None, among: Iterable[str] | None) -> int:
-        if search and (known := await self._listed.names()) is not None:
-            return sum(1 for _ in matching(known, search, source, among))
+        if search and source is None and (known := await self._listed.names()) is not None:
+            return sum(1 for _ in matching(known, search, among))
         return await self._finder.count(_where(search, source, among, {}))
 
 

@@ -1,5 +1,6 @@
 """What a chart asks for: buckets, samples, the newest points, and which series there are."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -338,7 +339,7 @@ async def test_a_series_that_several_sources_store_into_is_one_and_found_by_each
         await store(stores, [at(seconds, float(seconds), source=source)])
     other = Stores.of(database)  # another process
     await store(other, [at(4, 4.0, source="east")])
-    query = """query($source: String) { seriesConnection(source: $source) {
+    query = """query($source: String, $search: String) { seriesConnection(source: $source, search: $search) {
       totalCount edges { node { name source first last { value } count } }
     } }"""
     node = {
@@ -348,11 +349,9 @@ async def test_a_series_that_several_sources_store_into_is_one_and_found_by_each
         "last": {"value": 4.0},
         "count": 5,
     }
-    for source in (None, "north", "south", "east"):
-        assert (await ask(client, query, source=source))["data"]["seriesConnection"] == {
-            "totalCount": 1,
-            "edges": [{"node": node}],
-        }
+    for source, search in itertools.product((None, "north", "south", "east"), (None, "COSMOS")):
+        found = (await ask(client, query, source=source, search=search))["data"]["seriesConnection"]
+        assert found == {"totalCount": 1, "edges": [{"node": node}]}
     for source in ("west", ""):
         assert (await ask(client, query, source=source))["data"]["seriesConnection"]["edges"] == []
 

@@ -1,15 +1,23 @@
 """Answers packed, by zstd or gzip, for clients that accept it."""
 
+# pyright: reportMissingImports=false, reportUnknownMemberType=false
+
 import asyncio
 import re
 import sys
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacosmos.http.problems import MEDIA_TYPE
+
+try:
+    from isal import isal_zlib as zlib
+except ImportError:  # it is made for x86-64 and ARM alone
+    import zlib
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -18,10 +26,13 @@ else:
 
 SHORT = 1024  # bytes, which travel as one packet however they are packed
 LONG = 1 << 20  # bytes that are packed in a thread: 3 ms
-FAST = 1  # of zlib's levels and of zstd's: higher ones make points a tenth smaller, and take more than twice as long
+FAST = 1  # of gzip's levels and of zstd's: higher ones make points a tenth smaller, and take more than twice as long
+GZIP = 31  # of zlib's wbits: its format, with the largest window
 EXCLUDED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE)
 CODINGS = ("zstd", "gzip")
-"""The first is five times as fast as the second, and packs a tenth smaller."""
+"""The first packs points to less than half of the second, as fast; ISA-L's gzip is three times as fast as zlib's."""
+Pack = Callable[[bytes, bool], bytes]
+"""What packs a piece, of which it is told whether more come."""
 CHOICE = re.compile(r"\s*([a-z0-9*-]+)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
 
 
@@ -41,7 +52,7 @@ class Packed:
             return
         coding = choose(b",".join(value for name, value in scope["headers"] if name == b"accept-encoding"))
         if coding and scope["method"] != "HEAD":
-            await _responder(coding, self._app)(scope, receive, send)
+            await _Responder(self._app, coding)(scope, receive, send)
         else:
             await self._app(scope, receive, partial(_send_marked, send, coding))
 
@@ -58,23 +69,31 @@ def choose(accept: bytes) -> str | None:
     return best if qualities[best] > 0 and qualities[best] >= liked.get("identity", 0.0) else None
 
 
-def _responder(coding: str, app: ASGIApp) -> IdentityResponder:
-    if coding == "gzip":
-        return GZipResponder(app, SHORT, FAST, exclude_content_types=EXCLUDED)
-    return _ZstdResponder(app, SHORT, exclude_content_types=EXCLUDED)
+class _Responder(IdentityResponder):
+    """Sends pieces that can be unpacked as they come."""
 
-
-class _ZstdResponder(IdentityResponder):
-    """One frame, of blocks that can be unpacked as they come."""
-
-    content_encoding = "zstd"
-    _compressor: zstd.ZstdCompressor | None = None
+    def __init__(self, app: ASGIApp, coding: str) -> None:
+        super().__init__(app, SHORT, exclude_content_types=EXCLUDED)
+        self.content_encoding, self._packer = coding, PACKERS[coding]
+        self._pack: Pack | None = None
 
     async def apply_compression(self, body: bytes, *, more_body: bool) -> bytes:
-        self._compressor = self._compressor or zstd.ZstdCompressor(FAST)
-        mode = zstd.ZstdCompressor.FLUSH_BLOCK if more_body else zstd.ZstdCompressor.FLUSH_FRAME
-        pack = partial(self._compressor.compress, body, mode)
+        self._pack = self._pack or self._packer()
+        pack = partial(self._pack, body, more_body)
         return await asyncio.to_thread(pack) if len(body) >= LONG else pack()
+
+
+def _gzip() -> Pack:
+    packer = zlib.compressobj(FAST, zlib.DEFLATED, GZIP)
+    return lambda body, more: packer.compress(body) + packer.flush(zlib.Z_SYNC_FLUSH if more else zlib.Z_FINISH)
+
+
+def _zstd() -> Pack:
+    packer = zstd.ZstdCompressor(FAST)
+    return lambda body, more: packer.compress(body, packer.FLUSH_BLOCK if more else packer.FLUSH_FRAME)
+
+
+PACKERS: dict[str, Callable[[], Pack]] = {"zstd": _zstd, "gzip": _gzip}
 
 
 async def _send_marked(send: Send, coding: str | None, message: Message) -> None:

@@ -31,7 +31,11 @@ START = Query(
     examples=["2024-03-28T16:55:34Z"],
 )
 AFTER = Query(min_length=1, description="The cursor behind which to go on; it wins over `start`.")
-LAST = Header(alias="Last-Event-ID", description="The same, which wins over both.")
+LAST = Header(
+    alias="Last-Event-ID",
+    description="The same, which wins over both. Browsers send it when they come back, and would give up at a 503: so "
+    "what refuses them for the moment is told as an error within a stream.",
+)
 EXAMPLE = (
     'id: 3q2-…\ndata: {"cursor":"3q2-…","events":[{"kind":"ACCEPTED","point":{"id":"…","series":"datacosmos",'
     '"time":"2024-03-28T16:55:34Z","value":-0.9523,"tags":[],"receivedAt":"…"},"discard":null}]}\n\n'

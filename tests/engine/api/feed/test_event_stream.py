@@ -110,7 +110,43 @@ async def test_a_subscription_is_not_answered_as_json(address: str) -> None:
         assert (await client.get("/graphql", headers=headers, params=asked)).status_code == 405
 
 
+NONE: list[tuple[str, bytes, int]] = [
+    ("application/json", b"{", 400),
+    ("application/json", b"", 400),
+    ("application/json", b"null", 400),
+    ("application/json", b"[]", 400),
+    ("application/json", b"{}", 400),
+    ("application/json", b'{"query": 7}', 400),
+    ("application/json", b'{"query": "{ a }", "variables": []}', 400),
+    ("application/json", b'{"query": "{ a }", "operationName": 1}', 400),
+    ("application/json", b"[" * 100_000, 400),
+    ("application/json", b'{"query": "' + b" " * (1 << 20) + b'"}', 413),
+    ("text/plain", b'{"query": "{ __typename }"}', 415),
+    ("", b"[]", 415),
+]
+"""What is no request of GraphQL's, and the status that refuses it."""
+
+
 async def test_no_body_that_is_no_graphql_begins_a_stream(address: str) -> None:
     async with httpx.AsyncClient(base_url=address) as client:
-        answer = await client.post("/graphql", headers={"Accept": EVENT_STREAM}, content=b"[]")
-    assert answer.status_code == 415
+        for kind, body, status in NONE:
+            headers = {"Accept": EVENT_STREAM} | ({"Content-Type": kind} if kind else {})
+            answer = await client.post("/graphql", headers=headers, content=body)
+            assert answer.status_code == status, body[:50]
+            assert not answer.headers["content-type"].startswith(EVENT_STREAM)
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_stream"),
+    [
+        (f"{EVENT_STREAM}, application/json;q=0.5", True),
+        (f"application/json, {EVENT_STREAM};q=0.5", False),
+        (f"{EVENT_STREAM};q=0, */*", False),
+        ("*/*", False),
+    ],
+)
+async def test_a_query_is_answered_as_its_client_likes_it_best(address: str, accept: str, *, is_stream: bool) -> None:
+    async with httpx.AsyncClient(base_url=address, headers={"Accept": accept}) as client:
+        answer = await client.post("/graphql", json={"query": "{ __typename }"})
+    assert answer.headers["content-type"].startswith(EVENT_STREAM) == is_stream
+    assert b'{"data":{"__typename":"Query"}}' in answer.content

@@ -62,7 +62,7 @@ class Feed:
     @property
     def kept_bytes(self) -> int:
         """What all subscribers find in memory, about."""
-        return sum(shared.hub.size for shared in self._shared.values())
+        return sum(shared.hub.ring.size for shared in self._shared.values())
 
     @property
     def is_stopping(self) -> bool:

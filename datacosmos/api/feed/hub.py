@@ -1,65 +1,45 @@
-"""One stream of MongoDB for all subscribers of a kind, and the ring in which they find its events."""
+"""One stream of MongoDB for all subscribers of a kind, read into a ring while there are any."""
 
 import asyncio
-from bisect import bisect_right
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
-from datacosmos.api.feed.frames import Frame
+from datacosmos.api.feed.ring import Entry, MakeFrame, Ring
 from datacosmos.domain.changes import Accepted, Discarded, Topic
 from datacosmos.errors import CursorExpired, DatacosmosError, StoreUnavailable, Unavailable
 from datacosmos.retries import Backoff
 from datacosmos.store.changes.changes import Changes
-from datacosmos.store.changes.marks import seconds_between
-from datacosmos.store.changes.streams import Batch, Stream
+from datacosmos.store.changes.streams import Stream
 
 log = structlog.stdlib.get_logger(__name__)
-MOST_BYTES, MOST_BATCHES = 16 << 20, 2_000
-FRESH = 16
-"""The newest batches: what is made of them for some topic is kept for the others who listen to it."""
 PAUSE, LONGEST_PAUSE = 0.00014, 0.07
 """Seconds, by subscriber, before MongoDB is asked again: the more there are, the more events each is told at once."""
-AHEAD = 10  # seconds by which another process may have read further than this one
 PATIENCE = 1.0  # seconds in which a stream ends
 BACKOFF = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
-MakeFrame = Callable[[Topic, Batch], Frame | None]
-
-
-@dataclass(slots=True)
-class Entry:
-    """A batch in the ring, its number among all, and what of it each topic gets."""
-
-    number: int
-    batch: Batch
-    frames: dict[Topic, Frame | None] = field(default_factory=dict[Topic, Frame | None])
 
 
 class Hub:
-    """Reads a stream while anybody listens. Its ring reaches back to the mark `start`, and forward to `mark`.
+    """Reads a stream while anybody listens.
 
     MongoDB is asked for those topics alone that somebody listens to, of discards for all. A topic that joins later
     is in the ring from the mark on at which the stream was opened anew for it.
     """
 
     def __init__(self, changes: Changes, make_frame: MakeFrame) -> None:
-        self._changes, self._make_frame = changes, make_frame
+        self._changes = changes
+        self.ring = Ring(make_frame)
         self._listeners = Counter[Topic]()
         self._since: dict[Topic, str] = {}
-        self._ring: deque[Entry] = deque()
-        self.size = 0
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
         self._patience: asyncio.Timeout | None = None
         self._waiting = set[asyncio.Future[None]]()
         self._lost: DatacosmosError | None = None
         self._failures = 0
-        self.start = self.mark = ""
-        self.next_number = 0
 
     @asynccontextmanager
     async def listening(self, topic: Topic) -> AsyncGenerator[None]:
@@ -89,7 +69,7 @@ class Hub:
 
     async def wait(self, number: int, seconds: float) -> None:
         """Until there is an entry of this number, for some seconds at the most."""
-        if number < self.next_number:
+        if number < self.ring.next_number:
             return
         loop = asyncio.get_running_loop()
         news = loop.create_future()
@@ -102,48 +82,26 @@ class Hub:
             self._waiting.discard(news)
 
     def number_after(self, topic: Topic, mark: str) -> int | None:
-        """Of the first entry behind a mark; None where that is not in the ring, or far ahead of it."""
+        """Of the first entry of the ring behind a mark; None where that is not in it, or far ahead of it."""
         since = self._since.get(_asked(topic))
-        if (
-            since is None
-            or mark < max(since, self.start)
-            or (mark > self.mark and seconds_between(self.mark, mark) > AHEAD)
-        ):
-            return None
-        index = bisect_right(self._ring, mark, key=lambda entry: entry.batch.mark)
-        return self._ring[index].number if index < len(self._ring) else self.next_number
+        return None if since is None else self.ring.number_after(mark, since)
 
     def entry(self, number: int) -> Entry | None:
         """None where it is not there yet, or no longer. Raises CursorExpired, or what else ended the stream."""
         if self._lost is not None:
             raise self._lost
-        index = number - self.next_number + len(self._ring)
-        return self._ring[index] if 0 <= index < len(self._ring) else None
-
-    def has_dropped(self, number: int) -> bool:
-        """Whether an entry is no longer there."""
-        return number < self.next_number - len(self._ring)
-
-    def frame(self, entry: Entry, topic: Topic) -> Frame | None:
-        """What a topic gets of an entry; None: nothing."""
-        if entry.number < self.next_number - FRESH:
-            return self._make_frame(topic, entry.batch)
-        if topic not in entry.frames:
-            entry.frames[topic] = self._make_frame(topic, entry.batch)
-        return entry.frames[topic]
+        return self.ring.entry(number)
 
     def _begin(self) -> None:
-        self._ring.clear()
+        self.ring.begin()
         self._since.clear()
-        self.size, self._lost = 0, None
-        self.start = self.mark = ""
-        self.next_number += 1  # so that whoever read an earlier stream finds that the rest of it is gone
+        self._lost = None
         self._opened = _future()
         self._task = asyncio.create_task(self._run())
 
     async def _end(self) -> None:
         task, self._task = self._task, None
-        self._ring.clear()
+        self.ring.begin()
         self._since.clear()
         if task is not None:
             while not task.done():  # the driver may swallow a cancellation
@@ -173,7 +131,7 @@ class Hub:
         while self._lost is None and self._listeners:
             topics = tuple(self._listeners)
             try:
-                async with self._changes.opened(topics, self.mark or None) as (stream, mark):
+                async with self._changes.opened(topics, self.ring.mark or None) as (stream, mark):
                     self._note_opened(topics, mark)
                     await self._read(stream)
             except CursorExpired as error:
@@ -183,7 +141,7 @@ class Hub:
                 self._failures += 1
                 if self._failures == 1:
                     log.warning("changes can't be read now", error=str(error))
-                if not self.start:
+                if not self.ring.start:
                     self._lose(error)
                     return
                 self._refuse(error)
@@ -193,7 +151,7 @@ class Hub:
         if self._failures:
             log.info("changes are read again")
         self._failures = 0
-        self.start, self.mark = self.start or mark, self.mark or mark
+        self.ring.start, self.ring.mark = self.ring.start or mark, self.ring.mark or mark
         self._since = {topic: self._since.get(topic, mark) for topic in topics}
         if self._opened is not None and not self._opened.done():
             self._opened.set_result(None)
@@ -208,22 +166,11 @@ class Hub:
                 return
             finally:
                 self._patience = None
-            self.mark = max(self.mark, batch.mark)
+            self.ring.mark = max(self.ring.mark, batch.mark)
             if batch.events:
-                self._add(batch)
+                self.ring.add(batch)
+                self.wake()
                 await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * self._listeners.total()))
-
-    def _add(self, batch: Batch) -> None:
-        self._ring.append(Entry(self.next_number, batch))
-        self.next_number += 1
-        self.size += batch.size
-        if len(self._ring) > FRESH:
-            self._ring[-FRESH - 1].frames.clear()
-        while (self.size > MOST_BYTES or len(self._ring) > MOST_BATCHES) and len(self._ring) > 1:
-            oldest = self._ring.popleft()
-            self.size -= oldest.batch.size
-            self.start = oldest.batch.mark
-        self.wake()
 
     @property
     def is_read(self) -> bool:

@@ -14,7 +14,8 @@ from datetime import timedelta
 from math import inf
 
 from datacosmos.api.feed.frames import Frame
-from datacosmos.api.feed.hub import Entry, Hub
+from datacosmos.api.feed.hub import Hub
+from datacosmos.api.feed.ring import Entry
 from datacosmos.auth.issuers import EXPIRED
 from datacosmos.bounds import Bound
 from datacosmos.domain.changes import Change, Place, Topic, key_of
@@ -84,7 +85,7 @@ class Reader:
         """Until the process stops. Raises the same."""
         async with self._hub.listening(self._topic):
             if self._place == NOWHERE:
-                self._place = Place(self._hub.mark)
+                self._place = Place(self._hub.ring.mark)
             if self._place.past is not None:
                 async with self._shared.past.turn():
                     async for frame in self._read_past():
@@ -170,10 +171,10 @@ class Reader:
                     yield frame
                     if not self._goes_on():
                         return
-            if self._hub.has_dropped(number):
+            if self._hub.ring.has_dropped(number):
                 return
-            if self._place.mark < self._hub.mark:
-                self._place = Place(self._hub.mark)
+            if self._place.mark < self._hub.ring.mark:
+                self._place = Place(self._hub.ring.mark)
             if (silence := self._silence) <= 0:
                 yield self._heartbeat()
             else:
@@ -200,7 +201,7 @@ class Reader:
     @property
     def _behind(self) -> int:
         """Seconds of commits."""
-        return seconds_between(self._place.mark, max(self._place.mark, self._hub.mark))
+        return seconds_between(self._place.mark, max(self._place.mark, self._hub.ring.mark))
 
     @asynccontextmanager
     async def _own_turn(self) -> AsyncGenerator[None]:
@@ -220,7 +221,7 @@ class Reader:
         """The frame that all get, unless some of it was read before."""
         if entry.batch.first <= self._place.mark:
             return self._of(entry.batch)
-        if frame := self._hub.frame(entry, self._topic):
+        if frame := self._hub.ring.frame(entry, self._topic):
             self._place, self._told = frame.place, asyncio.get_running_loop().time()
         return frame
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from datacosmos.api.feed import hub
+from datacosmos.api.feed import ring
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.frames import Frame
 from datacosmos.domain.changes import Accepted
@@ -61,7 +61,7 @@ async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGene
 async def test_a_cursor_that_a_truncated_oplog_does_not_reach_has_expired_and_whoever_listens_misses_nothing(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    monkeypatch.setattr(ring, "MOST_BATCHES", 2)
     stores = Stores.of(database)
     await stores.prepare()
     feed = Feed(settings, stores.changes, SECRET)

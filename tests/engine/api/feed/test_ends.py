@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from datacosmos.api.feed import feed as feeds
-from datacosmos.api.feed import hub, reader
+from datacosmos.api.feed import reader, ring
 from datacosmos.api.feed.cursors import Cursors
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.frames import Frame
@@ -211,7 +211,7 @@ async def test_many_who_listen_to_many_series_share_one_stream_of_mongodb(
 async def test_whoever_falls_out_of_the_ring_goes_on_with_a_stream_of_their_own(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    monkeypatch.setattr(ring, "MOST_BATCHES", 2)
     async with aclosing(feed.follow(SERIES, None)) as slow, aclosing(feed.follow(SERIES, None)) as quick:
         await anext(slow)
         stored = await one_by_one(points, quick)
@@ -225,7 +225,7 @@ LONG = {"raw": (Discarded(), (Reason.MALFORMED,), {"raw": b"x" * 60_000}), "tags
 async def test_what_is_kept_for_all_is_bounded_in_bytes(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch, topic: Topic, reasons: Sequence[Reason], long: Any
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(ring, "MOST_BYTES", 100_000)
     async with aclosing(feed.follow(topic, None)) as slow, aclosing(feed.follow(topic, None)) as quick:
         await anext(slow)
         await anext(quick)
@@ -240,7 +240,7 @@ async def test_what_is_kept_for_all_is_bounded_in_bytes(
 async def test_whoever_lags_where_there_is_no_more_room_for_that_is_told(
     settings: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    monkeypatch.setattr(ring, "MOST_BATCHES", 2)
     monkeypatch.setattr(feeds, "OWN_STREAMS", 1)
     monkeypatch.setattr(feeds, "WAITING", 0)
     feed = Feed(settings, stores.changes, SECRET)
@@ -260,7 +260,7 @@ async def test_whoever_lags_where_there_is_no_more_room_for_that_is_told(
 async def test_whoever_does_not_come_nearer_in_time_is_told(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_BATCHES", 2)
+    monkeypatch.setattr(ring, "MOST_BATCHES", 2)
     monkeypatch.setattr(reader, "CATCH_UP", -1)
     monkeypatch.setattr(reader, "seconds_between", Mock(return_value=5))
     async with aclosing(feed.follow(SERIES, None)) as slow, aclosing(feed.follow(SERIES, None)) as quick:

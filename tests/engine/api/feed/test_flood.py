@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from datacosmos.api.feed import hub, reader
+from datacosmos.api.feed import reader, ring
 from datacosmos.api.feed.feed import Feed
 from datacosmos.errors import Lagging
 from datacosmos.store.changes import streams
@@ -64,7 +64,7 @@ async def reading_slowly(address: str) -> AsyncGenerator[SlowReader]:
 async def test_a_slow_reader_under_a_flood_is_told_that_it_lags_and_goes_on_behind_its_cursor(
     address: str, feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_BYTES", KEPT)
+    monkeypatch.setattr(ring, "MOST_BYTES", KEPT)
     monkeypatch.setattr(streams, "AT_ONCE", POINTS)
     monkeypatch.setattr(reader, "CATCH_UP", 1.0)
     stored, kept = list[str](), list[int]()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from datacosmos.api.feed import hub, reader
+from datacosmos.api.feed import reader, ring
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.frames import Frame
 from datacosmos.domain.changes import Accepted, Discarded, Topic
@@ -74,7 +74,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of two, a ring of three, and heartbeats whenever there is nothing else."""
     for name in ("POINTS", "DISCARDS"):
         monkeypatch.setattr(past, name, 2)
-    monkeypatch.setattr(hub, "MOST_BATCHES", 3)
+    monkeypatch.setattr(ring, "MOST_BATCHES", 3)
     monkeypatch.setattr(reader, "HEARTBEAT", 0.01)
     monkeypatch.setattr(reader, "SOON", 0.01)
 

@@ -6,7 +6,7 @@ Documents of one series differ in five fields alone, which NumPy puts into copie
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from service import Service
 from stored import document
 
 from datacosmos.domain.columns import EPOCH, MILLISECOND
+from datacosmos.sources.sensors import series_of
 from datacosmos.store.mongo.connection import connect
 from datacosmos.store.points.indexes import INDEXES
 from datacosmos.store.stores import Stores
@@ -30,7 +31,7 @@ from datacosmos.store.summaries.building import Builder
 
 YEAR, HOUR = timedelta(days=365), timedelta(hours=1)
 OF_EACH = 1_000
-LIVE, LIVE_RATE = "sensors/live", 100
+LIVE_RATE = 100
 BATCH, INSERTERS = 10_000, 2
 PATIENCE = timedelta(seconds=60)
 Times = NDArray[np.int64]
@@ -55,12 +56,12 @@ def of_many(series: int, now: datetime) -> Iterator[Part]:
         yield "sensors", f"sensors/{number}", times, draw.normal(20, 5, OF_EACH)
 
 
-def of_the_hour(now: datetime) -> Iterator[Part]:
+def of_the_hour(series: str, now: datetime) -> Iterator[Part]:
     count = LIVE_RATE * 3600
     times = _milliseconds(now - HOUR) + np.arange(count) * (1000 // LIVE_RATE)
     for first in range(0, count, BATCH):
         part = times[first : first + BATCH]
-        yield "sensors", LIVE, part, np.full(len(part), 20.0)
+        yield "sensors", series, part, np.full(len(part), 20.0)
 
 
 def _milliseconds(time: datetime) -> int:
@@ -69,12 +70,13 @@ def _milliseconds(time: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Charted:
-    """What is stored up to a time, and the seconds that its summaries took."""
+    """What is stored up to a time, the seconds that its summaries took, and the sensor that has points of this hour."""
 
     points: int
     series: int
     until: datetime
     built: float
+    live: str = ""
 
 
 def charted(whole: Service, points: int, series: int) -> Charted:
@@ -89,9 +91,10 @@ def charted(whole: Service, points: int, series: int) -> Charted:
         index(whole.mongodb_url)
         found = Charted(points, series, now, uvloop.run(build(whole.mongodb_url)))
         kept.write_bytes(msgspec.json.encode(found))
-    store(whole.mongodb_url, of_the_hour(now), LIVE_RATE * 3600)
-    uvloop.run(build_hour(whole.mongodb_url, now))
-    return found
+    live = f"live{now:%Y%m%d%H%M%S}"  # a run before this one may have had the same hour
+    store(whole.mongodb_url, of_the_hour(series_of(live), now), LIVE_RATE * 3600)
+    uvloop.run(build_hour(whole.mongodb_url, series_of(live), now))
+    return replace(found, live=live)
 
 
 async def build(mongodb_url: str) -> float:
@@ -105,12 +108,12 @@ async def build(mongodb_url: str) -> float:
         return time.monotonic() - began
 
 
-async def build_hour(mongodb_url: str, now: datetime) -> None:
+async def build_hour(mongodb_url: str, series: str, now: datetime) -> None:
     async with connect(mongodb_url, "datacosmos", PATIENCE) as database:
         found = Stores.of(database).summaries
-        await found.names.add([(LIVE, "sensors")])
+        await found.names.add([(series, "sensors")])
         last = int(now.timestamp()) // 60
-        await found.marks.add({LIVE: range(last - 60, last + 1)})
+        await found.marks.add({series: range(last - 60, last + 1)})
         await Builder(database, found).build()
 
 

@@ -4,7 +4,6 @@ A part stands for the points of a minute, an hour or a piece of one. Times are m
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,16 +118,15 @@ def by_bucket(parts: Parts, edges: NDArray[np.int64], *, summed: bool = True) ->
     return gathered(parts, edges[number], summed=summed)
 
 
-def average(part: Any) -> float | None:
-    """Of one part; that of equal values is that value. None where there are none."""
-    if not part["n"]:
-        return None
-    low, high = float(part["min"]), float(part["max"])
-    if low == high:
-        return low
-    total, n = float(part["sum"]), int(part["n"])
-    mean = total / n if math.isfinite(total) else math.ldexp(float(part["rest"]) / n, SHIFT)
-    return min(max(mean, low), high)
+def averages(parts: Parts) -> NDArray[np.float64]:
+    """Of each part; that of equal values is that value. NaN where there are none."""
+    low, high, n = parts["min"], parts["max"], np.maximum(parts["n"], 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_large = ~np.isfinite(parts["sum"])
+        mean = np.where(is_large, np.ldexp(parts["rest"] / n, SHIFT), parts["sum"] / n)
+    mean = np.where(low > mean, low, mean)
+    mean = np.where(high < mean, high, mean)
+    return np.where(parts["n"] > 0, np.where(low == high, low, mean), np.nan)
 
 
 def spans(start: int, end: int, width: int) -> NDArray[np.int64]:

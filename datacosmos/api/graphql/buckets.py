@@ -1,10 +1,10 @@
 """What a series adds up to in each interval."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, tzinfo
 from functools import cache, partial
 from math import isinf
-from typing import Any, Self
+from typing import Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
@@ -18,7 +18,7 @@ from datacosmos.api.times import make_window
 from datacosmos.domain.discards import Counts, by_reason
 from datacosmos.domain.intervals import Interval, TooManyBuckets, edges
 from datacosmos.domain.series import from_datetime, to_datetime
-from datacosmos.domain.summaries import Parts, average
+from datacosmos.domain.summaries import Parts, averages
 from datacosmos.errors import InvalidInterval
 
 MOST_BUCKETS = 10_000
@@ -64,7 +64,7 @@ async def bucketed(gather: Gather, first: int, last: int, interval: Interval, ti
     found = _edges(first, last, interval, time_zone)
     parts = await gather(found, first, last)
     times = [to_datetime(edge) for edge in found.tolist()]
-    return [bucket(*each) for each in zip(parts, times, times[1:], strict=False)]
+    return buckets(parts, times)
 
 
 def _edges(first: int, last: int, interval: Interval, time_zone: str) -> NDArray[np.int64]:
@@ -75,24 +75,27 @@ def _edges(first: int, last: int, interval: Interval, time_zone: str) -> NDArray
         raise InvalidInterval(str(error)) from None
 
 
-def bucket(part: Any, start: datetime, end: datetime) -> Bucket:
-    """Of a record of PART."""
-    n = int(part["n"])
-
-    def known(name: str) -> float | None:
-        return float(part[name]) if n else None
-
-    return Bucket(
-        start=start,
-        end=end,
-        count=BigInt(n),
-        avg=average(part),
-        min=known("min"),
-        max=known("max"),
-        total=float(part["sum"]),
-        first=known("first"),
-        last=known("last"),
-    )
+def buckets(parts: Parts, times: Sequence[datetime]) -> list[Bucket]:
+    """Of records of PART, each between two times."""
+    values = [averages(parts), *(parts[name] for name in ("min", "max", "first", "last"))]
+    known = zip(*(column.tolist() for column in values), strict=True)
+    counts, sums = parts["n"].tolist(), parts["sum"].tolist()
+    return [
+        Bucket(
+            start=start,
+            end=end,
+            count=BigInt(n),
+            avg=avg if n else None,
+            min=low if n else None,
+            max=high if n else None,
+            total=total,
+            first=first if n else None,
+            last=last if n else None,
+        )
+        for n, total, (avg, low, high, first, last), start, end in zip(
+            counts, sums, known, times[:-1], times[1:], strict=True
+        )
+    ]
 
 
 @strawberry.type(description="What was received at or after `start`, before `end`, and discarded.")

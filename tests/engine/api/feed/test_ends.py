@@ -319,13 +319,18 @@ async def test_a_later_judgement_is_told_of(address: str, points: Points, databa
 
 
 async def test_a_process_has_so_many_subscriptions(settings: Settings, stores: Stores) -> None:
+    assert (settings.subscriptions, settings.subscriptions_per_connection) == (1000, 100)
     one = Settings.model_validate(settings.model_dump() | {"subscriptions": 1})
     app = app_of(one, stores)
     async with (
         serving(app, one, host="127.0.0.1", port=0, websockets=(PATH,)) as address,
         httpx.AsyncClient(base_url=address) as client,
+        talking(address) as talk,
     ):
         async with listening(address) as events:
+            await talk.begin()
+            await talk.subscribe()  # of whatever way they come
+            assert (await talk.hear())["payload"][0]["extensions"]["code"] == "UNAVAILABLE"
             cursor = (await events.next())["id"]
             refused = await client.get("/changes")
             assert refused.status_code == 503

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import orjson
@@ -12,8 +12,9 @@ from datacosmos.api.feed.feed import Feed
 from datacosmos.domain.points import Reason
 from datacosmos.store.points.points import Points
 from tests.asking import ADMIN, NOON, bearer, point
-from tests.engine.api.feed.listening import Events
+from tests.engine.api.feed.listening import Events, listening
 from tests.engine.api.feed.talking import CHANGES
+from tests.engine.api.feed.test_ends import soon_expired
 
 EVENT_STREAM = "text/event-stream"
 
@@ -87,6 +88,15 @@ async def test_an_error_is_the_last_that_comes(address: str, query: str, code: s
         assert await events.next() == {}
 
 
+async def test_a_subscription_ends_with_its_token(address: str) -> None:
+    query = 'subscription { changes(series: "secret") { cursor } }'
+    async with subscribed(address, query, soon_expired()) as events:
+        cursor = (await told(events))["data"]["changes"]["cursor"]
+        [error] = (await told(events))["errors"]
+        assert error["extensions"] == {"code": "UNAUTHENTICATED", "cursor": cursor}
+        assert (await events.next())["event"] == "complete"
+
+
 async def test_a_query_is_answered_once(address: str) -> None:
     async with subscribed(address, "{ __typename }") as events:
         assert await told(events) == {"data": {"__typename": "Query"}}
@@ -150,3 +160,37 @@ async def test_a_query_is_answered_as_its_client_likes_it_best(address: str, acc
         answer = await client.post("/graphql", json={"query": "{ __typename }"})
     assert answer.headers["content-type"].startswith(EVENT_STREAM) == is_stream
     assert b'{"data":{"__typename":"Query"}}' in answer.content
+
+
+@pytest.mark.parametrize(("path", "field"), [("/changes", "changes"), ("/changes/discards", "discardChanges")])
+async def test_an_event_of_changes_is_what_graphql_gives_field_by_field(
+    address: str, points: Points, path: str, field: str
+) -> None:
+    async with listening(address, path, ADMIN) as plain:
+        await points.add([point(tags=("calm",)), point(NOON, Reason.TOO_OLD, Reason.SYSTEM, raw=b"\xff{}")])
+        while not (changes := orjson.loads((await plain.next())["data"]))["events"]:
+            pass
+    query = f"subscription($start: DateTime) {{ {field}(start: $start) {selection(present(changes))} }}"
+    async with subscribed(address, query, ADMIN, start=NOON.isoformat()) as events:
+        told_of = (await told(events))["data"][field]
+    assert told_of | {"cursor": ""} == present(changes) | {"cursor": ""}
+
+
+def present(value: Any) -> Any:
+    """Without what is null."""
+    if isinstance(value, list):
+        return [present(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        inner = cast("dict[str, Any]", value)
+        return {name: present(each) for name, each in inner.items() if each is not None}
+    return value
+
+
+def selection(value: Any) -> str:
+    """Of GraphQL, for all that there is of one change."""
+    if isinstance(value, list):
+        return selection(value[0]) if value else ""
+    if not isinstance(value, dict):
+        return ""
+    inner = cast("dict[str, Any]", value)
+    return f"{{ {' '.join(f'{name} {selection(each)}' for name, each in inner.items())} }}"

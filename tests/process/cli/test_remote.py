@@ -19,10 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from datacosmos.cli.pushing import BATCH
+from datacosmos.engines import running_engines
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
+from datacosmos.store.mongo.connection import connect
+from datacosmos.store.stores import Stores
 from tests.programs import COMMAND, NO_CALCULATION, Program, environment, program, run
 from tests.scripted_server import Act, scripted_server
+from tests.some_points import named
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("remote")]
 COLUMNS = ("--time", "when", "--value", "reading")
@@ -396,3 +400,16 @@ async def test_an_import_killed_between_a_batch_and_its_answer_goes_on_where_it_
     assert (code, out) == (3, f"stored 9, already there {2 * BATCH - 2}, faulty 2\n")
     assert [line.partition(":")[0] for line in err.splitlines()] == ["line 5", f"line {BATCH + 5}"]
     assert (await stored(typed, "killed"))["count"] == len(rows) - 2
+
+
+async def test_a_running_service_sums_up_what_it_takes_in_and_what_differs_is_told_and_mended(service: Program) -> None:
+    url = running_engines(service.folder / "data").mongodb_url
+    assert url is not None
+    async with connect(url, "datacosmos", Settings().mongodb_timeout) as database, asyncio.timeout(60):
+        while not await database["summaries"].find_one({"_id.level": "day"}):
+            await asyncio.sleep(0.1)
+        await Stores.of(database).points.add([named("unknown to all summaries")])
+    told = "datacosmos: the hour from 2024-03-28T12:00:00+00:00 on"
+    for flag, code, is_told in (("--check", 1, True), ("--mend", 0, True), ("--check", 0, False)):
+        found, out, err = await run("summarise", flag, folder=service.folder)
+        assert (found, told in out.splitlines()) == (code, is_told), err

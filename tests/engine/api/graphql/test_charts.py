@@ -319,7 +319,8 @@ async def test_series_are_found_by_a_part_of_their_name_and_paged_both_ways(
     assert (await page(search="alpha"))[0] == names[:2]
     assert (await page(search="a.2"))[0] == names[1:2]
     assert (await page(search="ölp"))[0] == names[3:]
-    assert (await page(search="\0"))[0] == []
+    for pattern in ("%", "_", "*", ".*", "a?2", "[a]", "^sensors", "beta$", "\\", "\0", "alpha|beta"):
+        assert (await page(search=pattern))[0] == []
     first, info = await page(first=3)
     assert (first, info["hasNextPage"], info["hasPreviousPage"]) == (names[:3], True, False)
     assert (await page(first=3, after=info["endCursor"]))[0] == names[3:]

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from datacosmos.domain.points import Point
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, SECOND, ask, code, point
@@ -83,3 +84,53 @@ async def test_a_page_of_chosen_points_is_full(client: httpx.AsyncClient, points
 async def test_a_filter_that_cannot_be_is_an_error(client: httpx.AsyncClient, where: dict[str, Any]) -> None:
     assert code(await ask(client, LIST % "value", where=where)) == "INVALID_RANGE"
     assert code(await ask(client, PAGE, where=where)) == "INVALID_RANGE"
+
+
+@pytest.mark.parametrize("where", ["valueFrom: 1e400", "valueTo: -1e400", "valueFrom: 1e308"])
+async def test_bounds_that_no_value_reaches_choose_nothing(client: httpx.AsyncClient, where: str) -> None:
+    """Also one that is beyond a double, which only a literal can be."""
+    for _ in range(2):
+        assert await ask(client, f"{{ points(where: {{{where}}}) {{ value tags }} }}") == {"data": {"points": []}}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", '"1"', "true"])
+async def test_a_bound_that_is_no_number_is_refused(client: httpx.AsyncClient, number: str) -> None:
+    query = "query($where: PointFilter) { points(where: $where) { value } }"
+    body = f'{{"query": "{query}", "variables": {{"where": {{"valueFrom": {number}}}}}}}'
+    answer = await client.post("/graphql", content=body, headers={"Content-Type": "application/json"})
+    assert len(answer.json()["errors"]) == 1
+    assert not answer.json().get("data")
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("where", [{"anyTag": ["a"], "valueTo": 5.5}, {"noTag": ["b"], "valueFrom": 2}])
+async def test_a_walk_over_chosen_points_meets_each_once_while_others_arrive(
+    client: httpx.AsyncClient, points: Points, where: dict[str, Any], backward: bool
+) -> None:
+    """Three hundred share a millisecond."""
+
+    def made(second: int, number: int) -> Point:
+        return point(NOON + second * SECOND, value=float(number % 7), tags=TAGS[number % len(TAGS)])
+
+    await points.add([made(20 + (number > 150) * (number < 450), number) for number in range(600)])
+    expected = [each["id"] for each in (await ask(client, LIST % "id", where=where))["data"]["points"]]
+    query = """query($first: Int, $after: String, $last: Int, $before: String, $where: PointFilter) {
+      pointsConnection(first: $first, after: $after, last: $last, before: $before, where: $where) {
+        edges { node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }"""
+    size, beyond, more, end = (
+        ("last", "before", "hasPreviousPage", "startCursor")
+        if backward
+        else ("first", "after", "hasNextPage", "endCursor")
+    )
+    seen, cursor, has_more, pages = list[str](), None, True, 0
+    while has_more and pages < 40:
+        page = (await ask(client, query, **{size: 31, beyond: cursor}, where=where))["data"]["pointsConnection"]
+        ids = [edge["node"]["id"] for edge in page["edges"]]
+        seen = ids + seen if backward else seen + ids
+        cursor, has_more, pages = page["pageInfo"][end], page["pageInfo"][more], pages + 1
+        await points.add([made(second, number) for second in (20, 21) for number in (7, 8, 9)])
+    assert not has_more
+    assert len(seen) == len(set(seen))
+    assert [each for each in seen if each in set(expected)] == expected

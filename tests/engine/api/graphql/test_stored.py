@@ -95,7 +95,7 @@ async def listed(client: httpx.AsyncClient, who: str | None, **asked: Any) -> tu
 async def test_stored_series_are_paged_from_both_ends_and_searched_by_a_part_of_the_name(
     client: httpx.AsyncClient, stores: Stores
 ) -> None:
-    names = ["North.1", "north.2", "northx1", "a\\b", "(south"]
+    names = ["North.1", "north.2", "northx1", "a\\b", "(south", "öland"]
     for name in names:
         await stores.series.create("ada", name, None, ramp(1))
     await stores.series.create("bob", "bob's north", None, ramp(1))
@@ -105,10 +105,22 @@ async def test_stored_series_are_paged_from_both_ends_and_searched_by_a_part_of_
     assert page == names[2:4]
     assert (await listed(client, USER, last=2, before=info["startCursor"]))[0] == names[:2]
     assert (await listed(client, USER, last=1))[0] == names[-1:]
-    for search, expected in (("NORTH.", names[:2]), ("(S", names[4:]), ("\\", names[3:4]), (".*", []), ("\0", [])):
+    for search, expected in (
+        ("NORTH.", names[:2]),
+        ("(S", names[4:5]),
+        ("\\", names[3:4]),
+        (".*", []),
+        ("\0", []),
+        ("%", []),
+        ("_", []),
+        ("*", []),
+        ("north|a", []),
+        ("^a", []),
+        ("ÖLAND", ["öland"]),
+    ):
         assert (await listed(client, USER, search=search))[0] == expected
     assert (await listed(client, None))[0] == []
-    assert len((await listed(client, ADMIN))[0]) == 6
+    assert len((await listed(client, ADMIN))[0]) == 7
     assert code(await ask(client, LISTED, USER, after="bm9uZQ==")) == "INVALID_CURSOR"
 
 

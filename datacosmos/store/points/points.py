@@ -99,14 +99,14 @@ class Points:
         return await self._documents.count(ranges(discarded_for(reason, source), "received_at", window, None))
 
     async def next(self, series: str, time: datetime | None = None) -> tuple[str, str, datetime] | None:
-        """Series, source and time of the first accepted point of a series from a time on, or of the series after it."""
+        """Series, source and time of the first accepted point of a series after a time, or of the series after it."""
         first: Document = {
             "sort": {"series": 1, "status": 1, "time": 1},
             "projection": {"series": 1, "source": 1, "time": 1},
         }
         accepted = {"status": Status.ACCEPTED.value}
         with read_errors():
-            found = time and await self._reads.find_one({"series": series, "time": {"$gte": time}} | accepted, **first)
+            found = time and await self._reads.find_one({"series": series, "time": {"$gt": time}} | accepted, **first)
             found = found or await self._reads.find_one({"series": {"$gt": series}} | accepted, **first)
         return (found["series"], found["source"], found["time"]) if found else None
 

@@ -220,12 +220,12 @@ def _grouped(spans: Iterable[Span]) -> Iterator[list[Span]]:
 
 async def days(points: Points, after: tuple[str, int] | None = None) -> AsyncGenerator[tuple[str, str, int]]:
     """Series, source, and the beginning of each day that has accepted points, by series and day, after one of them."""
-    found = await (points.next(after[0], to_datetime(after[1] + DAY)) if after else points.next(""))
+    found = await (points.next(after[0], to_datetime(after[1] + DAY - 1)) if after else points.next(""))
     while found:
         series, source, time = found
         day = from_datetime(time) // DAY * DAY
         yield series, source, day
-        found = await points.next(series, to_datetime(day + DAY))
+        found = await points.next(series, to_datetime(day + DAY - 1))
 
 
 async def days_of_discards(points: Points, after: int | None = None) -> AsyncGenerator[tuple[int, set[DiscardsOf]]]:

@@ -14,10 +14,11 @@ import pytest
 
 from datacosmos.domain import summaries
 from datacosmos.domain.points import Point
-from datacosmos.domain.series import from_datetime
-from datacosmos.domain.summaries import MINUTE, PART, Parts
+from datacosmos.domain.series import EARLIEST, LATEST, from_datetime, to_datetime
+from datacosmos.domain.summaries import DAY, MINUTE, PART, Parts
 from datacosmos.store.mongo.connection import Database, client_of
 from datacosmos.store.mongo.lease import Lease
+from datacosmos.store.mongo.ranges import as_kept
 from datacosmos.store.stores import Stores
 from datacosmos.store.summaries.building import Builder
 from datacosmos.store.summaries.checking import differences
@@ -139,6 +140,28 @@ async def test_points_of_an_earlier_version_are_summarised_too(stores: Stores, d
     await database["points"].delete_many({})  # from here on there are summaries alone
     await agree(stores, points, np.array([start, end + 1]), start, end)
     assert await stores.summaries.names.source_of(SERIES) == points[0].reading.source
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+async def test_points_at_both_ends_of_the_calendar_are_summarised(
+    stores: Stores, database: Database, is_older: bool
+) -> None:
+    """The last day has no day after it, whose points could be looked for."""
+    ends = (EARLIEST, -1, 0, LATEST // DAY * DAY, LATEST)
+    made = [at(f"p{number}", 0, float(number)) for number in range(len(ends))]
+    points = [
+        replace(point, reading=replace(point.reading, time=as_kept(to_datetime(end))))
+        for point, end in zip(made, ends, strict=True)
+    ]
+    await stores.points.add(points)
+    if not is_older:
+        await Builder(database, stores.summaries).build_older()
+        await stores.summaries.note(points)
+    async with asyncio.timeout(60):
+        await finished(Builder(database, stores.summaries))
+        assert [difference async for difference in differences(stores.summaries)] == []
+    assert await stores.summaries.count(SERIES, EARLIEST, LATEST) == len(ends)
+    await agree(stores, points, np.array([EARLIEST, 0, LATEST + 1]), EARLIEST, LATEST)
 
 
 async def test_what_is_built_is_no_longer_read_point_by_point(stores: Stores, database: Database) -> None:

@@ -25,7 +25,8 @@ from tests.asking import SECOND, SECRET, app_of, point
 from tests.browser import browser_page
 from tests.process.clients import HERE, installed_node
 
-PAGE = Path(__file__).parents[3] / "docs" / "frontend.md"
+ROOT = Path(__file__).parents[3]
+PAGE, README = ROOT / "docs" / "frontend.md", ROOT / "README.md"
 DRAW = "globalThis.draw = (kind, point) => console.log(JSON.stringify([kind, point.id]));\n"
 START = datetime(2026, 11, 22, 16, tzinfo=UTC)
 PATIENCE = 40  # seconds
@@ -33,8 +34,18 @@ Next = Callable[[], Awaitable[list[str]]]
 
 
 def example(title: str) -> str:
-    [text] = re.findall(rf'^```js title="{title}"\n(.*?)^```$', PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    """With what goes before it."""
+    return block(title) if title == "EventSource" else block("graphql-ws") + block(title)
+
+
+def block(title: str, page: Path = PAGE) -> str:
+    [text] = re.findall(rf'^```js title="{title}"\n(.*?)^```$', page.read_text(), re.DOTALL | re.MULTILINE)
     return text
+
+
+@pytest.mark.parametrize("title", ["EventSource", "graphql-ws"])
+def test_the_readme_has_the_same_lines(title: str) -> None:
+    assert block(title, README) == block(title)
 
 
 @asynccontextmanager

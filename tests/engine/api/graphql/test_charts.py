@@ -271,6 +271,20 @@ async def test_the_newest_points_come_in_the_order_asked_for(client: httpx.Async
     }
 
 
+async def test_the_newest_points_cost_a_seek_each_however_many_there_are(
+    client: httpx.AsyncClient, stores: Stores, database: Database
+) -> None:
+    await store(stores, [at(number, float(number), series=f"series {number % 5}") for number in range(500)])
+    await database.command("profile", 2)
+    query = "query($series: [String!]!) { latest(series: $series) { value tags } }"
+    answer = await ask(client, query, USER, series=[f"series {number}" for number in range(5)])
+    await database.command("profile", 0)
+    assert [each["value"] for each in answer["data"]["latest"]] == [495, 496, 497, 498, 499]
+    steps = [each async for each in database["system.profile"].find({"ns": f"{database.name}.points"})]
+    assert sum(step["keysExamined"] for step in steps) <= 20
+    assert sum(step["docsExamined"] for step in steps) <= 5
+
+
 async def test_the_newest_point_of_a_series_that_may_not_be_read_is_null_with_an_error(
     client: httpx.AsyncClient, stores: Stores
 ) -> None:

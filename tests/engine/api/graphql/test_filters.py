@@ -126,7 +126,8 @@ async def test_a_walk_over_chosen_points_meets_each_once_while_others_arrive(
     )
     seen, cursor, has_more, pages = list[str](), None, True, 0
     while has_more and pages < 40:
-        page = (await ask(client, query, **{size: 31, beyond: cursor}, where=where))["data"]["pointsConnection"]
+        asked: dict[str, Any] = {size: 31, beyond: cursor, "where": where}
+        page = (await ask(client, query, **asked))["data"]["pointsConnection"]
         ids = [edge["node"]["id"] for edge in page["edges"]]
         seen = ids + seen if backward else seen + ids
         cursor, has_more, pages = page["pageInfo"][end], page["pageInfo"][more], pages + 1

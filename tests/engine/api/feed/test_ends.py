@@ -11,7 +11,7 @@ import httpx
 import pytest
 from bson import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from datacosmos.api.feed import feed as feeds
 from datacosmos.api.feed import reader, ring
@@ -22,7 +22,7 @@ from datacosmos.api.graphql.http import PATH
 from datacosmos.auth.issuers import Role, SharedSecret
 from datacosmos.domain.changes import Accepted, Discarded, Place, Topic
 from datacosmos.domain.points import Reason
-from datacosmos.errors import CursorExpired, Lagging
+from datacosmos.errors import CursorExpired, Lagging, StoreUnavailable
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.changes.marks import mark_before
@@ -287,6 +287,33 @@ async def test_mongodb_is_asked_for_what_somebody_listens_to_and_anew_for_whoeve
             assert await ids(second, 2) == [early.id, late.id]
             assert await ids(third, 1) == [late.id]
         assert await ids(first, 1) == [also.id]
+
+
+async def test_whoever_joins_while_mongodb_is_unavailable_ends_nobody_elses_stream(
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, away = AsyncDatabase[Any].command, asyncio.Event()
+
+    async def failing(self: AsyncDatabase[Any], asked: dict[str, Any], *args: Any, **options: Any) -> Any:
+        if away.is_set() and "pipeline" in asked:
+            raise ServerSelectionTimeoutError
+        return await command(self, asked, *args, **options)
+
+    monkeypatch.setattr(AsyncDatabase, "command", failing)
+    monkeypatch.setattr(reader, "HEARTBEAT", 0.05)
+    one, other = Accepted("one"), Accepted("other")
+    async with aclosing(feed.follow(one, None)) as first, aclosing(feed.follow(other, None)) as new:
+        begun = (await anext(first)).place
+        away.set()
+        with pytest.raises(StoreUnavailable):
+            await anext(new)
+        async with aclosing(feed.follow(other, begun)) as back:
+            assert (await anext(back)).place == begun
+            await points.add([mine := point(series="one"), theirs := point(series="other")])
+            assert not (await anext(first)).changes
+            away.clear()
+            assert await ids(first, 1) == [mine.id]
+            assert await ids(back, 1) == [theirs.id]
 
 
 async def one_by_one(points: Points, quick: AsyncGenerator[Frame]) -> list[str]:

@@ -1,8 +1,10 @@
 """Collection `names`: each series of readings that has an accepted point, so that listing them reads no points."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
 
 from datacosmos.domain.points import Point
 from datacosmos.store.mongo.connection import (
@@ -36,9 +38,23 @@ class Names:
 
     async def add(self, sources: Iterable[tuple[str, str]]) -> None:
         """Series and sources that store into them; the first of one stays its `source`, others are beside it."""
-        fresh = set(sources) - self._known
-        if not fresh:
+        unknown = set(sources) - self._known
+        if not unknown:
             return
+        if fresh := unknown - await self._standing([series for series, _ in unknown]):
+            await self._insert(fresh)
+        if len(self._known) + len(unknown) > MOST_KNOWN:
+            self._known.clear()
+        self._known |= unknown
+
+    async def _standing(self, series: Sequence[str]) -> set[tuple[str, str]]:
+        """Asked first, as each that is inserted although it is there costs a millisecond; what may be undone is not."""
+        lasting = self._reads.with_options(read_concern=ReadConcern("majority"))
+        with read_errors():
+            found = await lasting.find({"_id": {"$in": series}}).to_list()
+        return {(each["_id"], source) for each in found for source in (each["source"], *each.get("others", ()))}
+
+    async def _insert(self, fresh: AbstractSet[tuple[str, str]]) -> None:
         documents: list[Document] = [{"_id": series, "source": source} for series, source in dict(fresh).items()]
         with store_errors(), bounded(self._collection.database):
             try:
@@ -50,9 +66,6 @@ class Names:
             for source in {source for _, source in fresh}:
                 others = {"_id": {"$in": [name for name, of in fresh if of == source]}, "source": {"$ne": source}}
                 await self._collection.update_many(others, {"$addToSet": {"others": source}})
-        if len(self._known) + len(fresh) > MOST_KNOWN:
-            self._known.clear()
-        self._known |= fresh
 
     async def has(self, series: str) -> bool:
         """Whether there is such a series; in earlier versions' databases, once it is summarised, or was seen."""

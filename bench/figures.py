@@ -46,10 +46,10 @@ class Measured:
 
     def p99(self, case: Case, name: str) -> float:
         """Milliseconds."""
-        return 1000 * _percentile([seconds for each in self.rounds[case][name] for seconds in each.took], 99)
+        return 1000 * percentile([seconds for each in self.rounds[case][name] for seconds in each.took], 99)
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
 
 
@@ -63,13 +63,14 @@ def report(measured: Measured, stored: int, rounds: int, seconds: float) -> str:
     eight = Case(TIME_VALUE, 10, "variables", AT_ONCE)
     tails = ", ".join(f"{name} {measured.p99(eight, name):.1f} ms" for name in measured.rounds[eight])
     median = statistics.median(measured.health)
-    alone, beside = _percentile(measured.short_alone, 95), _percentile(measured.short_beside, 95)
+    alone, beside = percentile(measured.short_alone, 95), percentile(measured.short_beside, 95)
     return f"""# Queries
 
 Medians of {rounds} rounds of {seconds:g} s over {stored:,} points; the largest lists, one round. In parentheses: how
 many times as many requests a second DataCosmos answers, and how many times as much processor time the other's process
 uses for one. `ns/byte` is ours, by the bytes of the answer. The clients took {measured.clients_share:.0%} of one core
-at the most. What is left out would have taken too long.
+at the most. What is left out would have taken too long: others' longest lists, by
+eight clients.
 
 {tables}
 
@@ -79,7 +80,7 @@ p99 of ten points, asked for by {AT_ONCE} clients: {tails}.
 
 While DataCosmos answered {AT_ONCE} of the largest at a time, ten points took {1000 * beside:,.1f} ms at p95, alone
 {1000 * alone:,.1f} ms; `GET /health`, asked {len(measured.health)} times, {1000 * median:,.0f} ms in the median and
-{1000 * _percentile(measured.health, 95):,.0f} ms at p95.
+{1000 * percentile(measured.health, 95):,.0f} ms at p95.
 
 | peak memory, MB | in all rounds | {AT_ONCE} times {TIME_VALUE.largest:,} at once |
 |---|--:|--:|

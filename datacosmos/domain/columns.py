@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-Records = list[dict[str, Any]]
-"""Rows as they are kept, some fields of each by the names of the store; their times are in UTC without saying so."""
+Column = NDArray[Any] | list[Any]
+"""A field of some rows: doubles, int64 or datetime64[ms] in one array, or a list, in which None is no value.
+
+Times of a list are in UTC without saying so.
+"""
 
 
 class NoColumns(Exception):
@@ -37,6 +40,44 @@ class Columns:
         """Each column of it in one piece, as encoders need them, also where it is the other way round."""
         time, value = np.ascontiguousarray(self.time[part]), np.ascontiguousarray(self.value[part])
         return Columns(time, value, None if self.id is None else np.ascontiguousarray(self.id[part]))
+
+    def column(self, name: str) -> Column:
+        """By the name of the store."""
+        match name:
+            case "time":
+                return self.time.view("M8[ms]")
+            case "value":
+                return self.value
+            case _:
+                return [each.decode() for each in self.ids()]
+
+    def ids(self) -> list[bytes]:
+        assert self.id is not None  # noqa: S101 - they were asked for
+        return self.id.tolist()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Some fields of so many rows, by the names of the store."""
+
+    count: int
+    columns: dict[str, Column]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, part: slice) -> "Table":
+        return Table(len(range(self.count)[part]), {name: _cut(each, part) for name, each in self.columns.items()})
+
+    def column(self, name: str) -> Column:
+        return self.columns[name]
+
+    def ids(self) -> list[bytes]:
+        return [each.encode() for each in self.columns["_id"]]
+
+
+def _cut(column: Column, part: slice) -> Column:
+    return column[part] if isinstance(column, list) else np.ascontiguousarray(column[part])
 
 
 def to_datetime(milliseconds: int) -> datetime:

@@ -11,7 +11,7 @@ from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
 from datacosmos.api.graphql.paging import Connection, Count, Edge, page_info
 from datacosmos.domain import points as domain
-from datacosmos.domain.columns import Columns, Records
+from datacosmos.domain.columns import Columns, Table
 from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
 from datacosmos.errors import TooManyPoints
@@ -100,7 +100,7 @@ class Accepted:
             self.series, self.window, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
         )
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Records]:
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Table]:
         return self.points.find_accepted(
             self.series, self.window, fields, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
         )
@@ -127,7 +127,7 @@ class Discarded:
         """How many there are, beyond the limit too."""
         return await self.points.count_discarded(self.reason, self.window, self.source)
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Records]:
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Table]:
         return self.points.find_discarded(
             self.reason, self.window, fields, limit=self.limit, after=self.after, source=self.source, down=self.down
         )
@@ -145,7 +145,7 @@ class Located:
     def pages(self) -> AsyncGenerator[list[Minute]]:
         return self.minutes.read(self.user_id, self.window, limit=self.limit)
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Records]:
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Table]:
         return self.minutes.find(self.user_id, self.window, fields, limit=self.limit)
 
 
@@ -159,7 +159,7 @@ class Asked(Protocol[Item]):
         """Whole items."""
         ...
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Records]:
+    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Table]:
         """Some fields of the same, by the names of the store. Raises NoColumns where they are to be read whole."""
         ...
 

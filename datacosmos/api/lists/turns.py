@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 
 from datacosmos.api.lists.encoding import Encoded
 from datacosmos.api.lists.spool import Spool
-from datacosmos.domain.columns import Columns, Records
+from datacosmos.domain.columns import Columns, Table
 from datacosmos.domain.points import Point
 from datacosmos.domain.series import Samples
 from datacosmos.slices import SLICE, next_slice
 
-Rows = TypeVar("Rows", Columns, Columns | Records)
-Long = TypeVar("Long", Columns, Columns | Records, list[Point], Samples)
+Rows = TypeVar("Rows", Columns, Columns | Table)
+Long = TypeVar("Long", Columns, Columns | Table, list[Point], Samples)
 PART = 2000
 """Rows that are encoded in one slice at the most."""
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from bson.decimal128 import Decimal128
 from pymongo import IndexModel
 
-from datacosmos.domain.columns import Records
+from datacosmos.domain.columns import Column, Table
 from datacosmos.domain.minutes import CAPACITY, DIGITS, Folded, Location, Minute, Sums, average, mean_long
 from datacosmos.store.minutes.folds import SUMS, Folds
 from datacosmos.store.mongo.connection import Database, Document, store_errors
@@ -64,18 +64,17 @@ class Minutes:
 
     async def find(
         self, user_id: str, window: Window, fields: AbstractSet[str], *, limit: int
-    ) -> AsyncGenerator[Records]:
+    ) -> AsyncGenerator[Table]:
         """These fields of the same minutes, which MongoDB averages; `minute` is in UTC without saying so."""
         totals = sorted({total for name in fields for total in FIELDS[name].totals})
         command = self._command(user_id, window, totals, limit)
-        command["pipeline"].append({"$project": {"_id": 0} | {name: FIELDS[name].made for name in fields}})
-        averages = [name for name in fields if FIELDS[name].is_average]
+        names = sorted(fields, key=IN_ORDER.index)
+        command["pipeline"].append({"$project": {"_id": 0} | {name: FIELDS[name].made for name in names}})
         async with aclosing(self._finder.batches(command)) as batches:
             async for batch in batches:
-                for documents in batch.records():
-                    for document in documents:
-                        _finish(document, averages)
-                    yield documents
+                table = batch.table(names)
+                finished = {name: _finish(each) for name, each in table.columns.items() if FIELDS[name].is_average}
+                yield Table(len(table), table.columns | finished)
 
     def _command(self, user_id: str, window: Window, totals: Sequence[str], limit: int) -> Document:
         within = {"$gte": window.start or EARLIEST, "$lte": window.end or LATEST}
@@ -137,14 +136,15 @@ def _longitude() -> Field:
     return Field(LONGITUDE, {"$cond": [is_mixed, sums, _average("long").made]}, is_average=True)
 
 
-def _finish(document: Document, averages: Sequence[str]) -> None:
-    """What MongoDB could not make a double."""
-    for name in averages:
-        value = document[name]
-        if isinstance(value, list):
-            document[name] = mean_long(*map(_number, value))  # pyright: ignore[reportUnknownArgumentType]
-        elif isinstance(value, Decimal128):
-            document[name] = float(_number(value))
+def _finish(column: Column) -> Column:
+    """What MongoDB could not make doubles of is made so."""
+    return [_double(value) for value in column] if isinstance(column, list) else column
+
+
+def _double(value: Any) -> float | None:
+    if isinstance(value, list):
+        return mean_long(*map(_number, value))  # pyright: ignore[reportUnknownArgumentType]
+    return float(_number(value)) if isinstance(value, Decimal128) else value
 
 
 LONGITUDE = ("long", "count", "west_long", "west")
@@ -157,3 +157,5 @@ FIELDS: dict[str, Field] = {
     "count": Field(("count",), 1),
     "duplicates": Field(("duplicates",), 1),
 }
+IN_ORDER = ["count", "duplicates", "minute", "lat", "long", "accuracy", "speed"]
+"""What MongoDB makes stands behind what it only includes."""

@@ -1,9 +1,33 @@
 """A point as a document of the collection `points`, and back."""
 
 import math
+from collections.abc import Set as AbstractSet
 
 from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
 from datacosmos.store.mongo.connection import Document
+
+FIELDS = (
+    *(
+        "_id",
+        "source",
+        "series",
+        "time",
+        "value",
+        "tags",
+        "status",
+        "reason",
+        "reasons",
+        "received_at",
+        "raw",
+        "faults",
+    ),
+    *("duplicate_of", "identity", "sent_value"),
+)
+"""In the order in which a document has them."""
+
+
+def in_order(fields: AbstractSet[str]) -> list[str]:
+    return [name for name in FIELDS if name in fields]
 
 
 def to_document(point: Point) -> Document:

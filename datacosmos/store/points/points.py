@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from datacosmos.domain.columns import Columns, Records
+from datacosmos.domain.columns import Columns, Table
 from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.domain.series import from_datetime
 from datacosmos.store.mongo.connection import Database, Document, for_reads, read_errors, store_errors
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Position, Window, in_any, ranges
-from datacosmos.store.points.documents import from_document, to_verdict
+from datacosmos.store.points.documents import from_document, in_order, to_verdict
 from datacosmos.store.points.indexes import INDEXES, OF_SERIES, OF_SOURCE, expire_discards
 from datacosmos.store.points.inserts import Inserts, Written
 from datacosmos.store.points.queries import (
@@ -35,7 +35,7 @@ OF_NEWEST = {
     name: {"$first": f"${name}"}
     for name in ("source", "time", "value", "sent_value", "tags", "identity", "reasons", "received_at")
 }
-COLUMNS, DOCUMENTS, DISCARDS = 4000, 128, 4
+COLUMNS, RECORDS, DOCUMENTS, DISCARDS = 4000, 1000, 128, 4
 """Points in MongoDB's first answer; a discard may be one of megabytes, of which all queries take some at once."""
 COLUMNS_BYTES = 1 << 19  # of a batch; documents are larger in memory than their bytes, columns are not
 
@@ -256,7 +256,7 @@ class Points:
         after: Position | None = None,
         down: bool = False,
         chosen: Filter = ALL,
-    ) -> AsyncGenerator[Columns | Records]:
+    ) -> AsyncGenerator[Columns | Table]:
         """These fields of the points that `accepted` finds; many at once are columns where the index has them all.
 
         Raises NoColumns where they are to be read otherwise: one has no time or no float in the index.
@@ -264,10 +264,11 @@ class Points:
         if fields <= COVERED and not chosen.tags:
             projection = {"_id": int("_id" in fields), "time": 1, "value": 1}
             where, finder, batch = accepted_of(series, chosen), self._columns, COLUMNS
+            names = in_order(fields | {"time", "value"})
         else:
             projection = {"_id": 0} | dict.fromkeys(fields, 1)
             where = accepted_of(series, chosen, only_finite=True)
-            finder, batch = self._documents, DOCUMENTS
+            finder, batch, names = self._documents, RECORDS, in_order(fields)
         where = ranges(where, "time", window, after, down=down)
         command = find(where, "time", limit, batch, projection, down=down) | chosen.limits
         reading = finder.begin(command)
@@ -275,11 +276,10 @@ class Points:
             with choosing():
                 found = await reading.first()
                 while found is not None:
-                    if finder is self._columns:
-                        yield finite(next(found.records())) if found.is_short else finite(await found.columns())
+                    if finder is self._documents:
+                        yield found.table(names)
                     else:
-                        for records in found.records():
-                            yield records
+                        yield finite(found.table(names)) if found.is_short else finite(await found.columns())
                     del found  # the next may be long in coming
                     found = await reading.next()
         finally:
@@ -295,7 +295,7 @@ class Points:
         after: Position | None = None,
         source: str | None = None,
         down: bool = False,
-    ) -> AsyncGenerator[Records]:
+    ) -> AsyncGenerator[Table]:
         """These fields of the points that `discards` finds; payloads count only where they are among them."""
         projection = dict.fromkeys(fields, 1) | {"_id": int("_id" in fields or not fields)}
         where = ranges(discarded_for(reason, source), "received_at", window, after, down=down)
@@ -304,10 +304,10 @@ class Points:
         room = Room()
         async with aclosing(self._documents.batches(command)) as batches:
             async for found in batches:
-                for records in found.records():
-                    for record in records if "raw" in fields else ():
-                        room.take(len(record["raw"]))
-                    yield records
+                table = found.table(in_order(fields or {"_id"}))
+                for payload in table.columns.get("raw", ()):
+                    room.take(len(payload))
+                yield table
 
     async def columns(
         self,

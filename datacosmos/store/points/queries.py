@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from datacosmos.domain.columns import Columns, NoColumns, Records
+from datacosmos.domain.columns import Columns, NoColumns, Table
 from datacosmos.domain.points import Reason, Status
 from datacosmos.errors import StoreUnavailable, TooManyPoints
 from datacosmos.store.mongo.connection import Document
@@ -24,7 +24,7 @@ MOST_RAW = 32 << 20
 CHOOSING_MS = 5000
 """Of MongoDB's work for one list of chosen points: rare ones are looked for among all, while others wait."""
 MAX_TIME_EXPIRED = 50
-Rows = TypeVar("Rows", Columns, Records)
+Rows = TypeVar("Rows", Columns, Table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,6 @@ def finite(rows: Rows) -> Rows:
     if isinstance(rows, Columns):
         if np.isfinite(rows.value).all():
             return rows
-    elif all(type(row["value"]) is float and isfinite(row["value"]) for row in rows):
+    elif all(type(value) is float and isfinite(value) for value in rows.columns["value"]):
         return rows
     raise NoColumns

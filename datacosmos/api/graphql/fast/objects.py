@@ -32,7 +32,8 @@ from graphql.execution import Executor
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from datacosmos.api.graphql.fast.rows import NotCovered, Selected, Values, checking
+from datacosmos.api.graphql.fast.rows import Selected
+from datacosmos.api.graphql.fast.values import NotCovered, Values, checking
 from datacosmos.api.lists.columns import OPTIONS
 from datacosmos.api.times import format_time
 from datacosmos.slices import next_slice

@@ -38,7 +38,6 @@ from datacosmos.api.graphql.fast.calls import Call, Unusual, call_of
 from datacosmos.api.graphql.fast.objects import ListCompletion
 from datacosmos.api.graphql.fast.rows import (
     Leaf,
-    NotCovered,
     Selected,
     Selection,
     cursor_leaf,
@@ -46,6 +45,7 @@ from datacosmos.api.graphql.fast.rows import (
     object_type,
     select,
 )
+from datacosmos.api.graphql.fast.values import NotCovered
 from datacosmos.api.graphql.listings import UNREAD, Listing, Page
 from datacosmos.api.graphql.paging import in_time
 from datacosmos.api.lists.encoding import Encoded

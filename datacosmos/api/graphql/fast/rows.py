@@ -1,28 +1,21 @@
 """What is selected of each row of a list, made ready to encode many rows at once.
 
-A selection knows which fields of the store it needs. Rows come as columns, which fill a template, or as records, of
-which each field is taken, checked and converted over all rows in turn, for orjson to encode them together.
+A selection knows which fields of the store it needs. Rows come as columns, of which `values` makes the JSON of each
+value, all at once; and these fill a template of so many rows.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from itertools import chain, repeat
-from math import isfinite
-from operator import itemgetter
-from types import NoneType
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 from graphql import (
-    GraphQLEnumType,
     GraphQLField,
-    GraphQLList,
-    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     get_argument_values,
@@ -34,28 +27,15 @@ from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from datacosmos.api.graphql.cursors import Kind, encode_keys
-from datacosmos.api.graphql.listings import KEPT, Kept
-from datacosmos.api.lists.columns import OPTIONS, fill_rows, time_texts, value_texts
-from datacosmos.domain.columns import EPOCH, MILLISECOND, Columns, Records
+from datacosmos.api.graphql.cursors import encode_keys
+from datacosmos.api.graphql.fast.values import NotCovered, texts_of
+from datacosmos.api.graphql.listings import KEPT, Kept, Stored
+from datacosmos.api.lists.columns import fill_rows
+from datacosmos.domain.columns import EPOCH, MILLISECOND, Column, Columns, Table
 
-MOST = 1 << 31  # beyond which no Int is
 START = EPOCH.replace(tzinfo=None)
+Rows = Columns | Table
 Selected = list[FieldDetails]
-Values = list[Any]
-SCALARS: dict[str, type] = {
-    "String": str,
-    "ID": str,
-    "Float": float,
-    "Boolean": bool,
-    "DateTime": datetime,
-    "Int": int,
-    "BigInt": int,
-}
-
-
-class NotCovered(Exception):
-    """A list that has to be completed by Strawberry: an error or a null is in it, or a field is not what it seems."""
 
 
 class Constant(NamedTuple):
@@ -70,15 +50,10 @@ class Constant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """Values for orjson, made of some fields of each record; and their texts, where columns hold them.
-
-    `kept` is the field of the store whose values they are, as they stand there.
-    """
+    """The JSON of a value in each row, made of some fields of the store."""
 
     names: frozenset[str]
-    values: Callable[[Records], Values]
-    texts: Callable[[Columns], Sequence[bytes]] | None = None
-    kept: str | None = None
+    texts: Callable[[Rows], Sequence[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +67,12 @@ class Selection:
         """Fields of the store."""
         return frozenset[str]().union(*(each.names for each in self.members.values() if not isinstance(each, Constant)))
 
-    def encode(self, constants: Mapping[str, str], rows: Columns | Records) -> bytes:
+    def encode(self, constants: Mapping[str, str], rows: Rows) -> bytes:
         """Comma-separated. Raises NotCovered wherever Strawberry would have found an error."""
+        leaves: list[Leaf] = []
+        template = self._template(constants, leaves)
         try:
-            if isinstance(rows, Columns):
-                leaves: list[Leaf] = []
-                template = self._template(constants, leaves)
-                return fill_rows(template, [_texts(leaf, rows) for leaf in leaves], len(rows))
-            return orjson.dumps(self._objects(constants, rows), option=OPTIONS)[1:-1]
+            return fill_rows(template, [leaf.texts(rows) for leaf in leaves], len(rows))
         except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
             raise NotCovered from error
 
@@ -116,27 +89,6 @@ class Selection:
             parts.append(_literal(key) + b":" + text)
         return b"{" + b",".join(parts) + b"}"
 
-    @property
-    def _is_kept(self) -> bool:
-        """Whether its members are fields of the store by their names there."""
-        return all(isinstance(member, Leaf) and member.kept == key for key, member in self.members.items())
-
-    def _objects(self, constants: Mapping[str, str], rows: Records) -> list[dict[str, Any]]:
-        columns: list[Iterable[Any]] = []
-        for member in self.members.values():
-            if isinstance(member, Leaf):
-                columns.append(member.values(rows))
-            elif isinstance(member, Constant):
-                columns.append(repeat(member.of(constants), len(rows)))
-            else:
-                columns.append(member._objects(constants, rows))  # noqa: SLF001
-        keys = tuple(self.members)
-        if not keys:
-            return [{} for _ in rows]
-        if self._is_kept and all(tuple(row) == keys for row in rows):
-            return rows
-        return [dict(zip(keys, row, strict=False)) for row in zip(*columns, strict=True)]
-
 
 def select(executor: Executor[Any], item: GraphQLObjectType, selected: Selected) -> Selection:
     """What is selected of rows, or of edges around them. Raises NotCovered where the store keeps no such field."""
@@ -149,22 +101,26 @@ def select(executor: Executor[Any], item: GraphQLObjectType, selected: Selected)
 def cursor_leaf(item: GraphQLObjectType) -> Leaf:
     """The cursors of edges around this type."""
     kept = _kept(item)
-    if kept.kind is None:
+    kind = kept.kind
+    if kind is None:
         raise NotCovered
-    take = itemgetter(kept.time, "_id")
 
-    def values(rows: Records) -> Values:
-        keys = (((time - START) // MILLISECOND, name.encode()) for time, name in map(take, rows))
-        return [key.decode() for key in encode_keys(kept.kind or Kind.POINTS, keys)]
+    def texts(rows: Rows) -> list[bytes]:
+        keys = zip(_milliseconds(rows.column(kept.time)), rows.ids(), strict=True)
+        return [b'"%b"' % key for key in encode_keys(kind, keys)]
 
-    return Leaf(frozenset({kept.time, "_id"}), values, _cursor_texts)
+    return Leaf(frozenset({kept.time, "_id"}), texts)
 
 
-def first_cursor(leaf: Leaf, rows: Columns | Records) -> str:
+def first_cursor(leaf: Leaf, rows: Rows) -> str:
     """Of the first row."""
-    if isinstance(rows, Columns):
-        return _texts(leaf, rows[:1])[0][1:-1].decode()
-    return leaf.values(rows[:1])[0]
+    return leaf.texts(rows[:1])[0][1:-1].decode()
+
+
+def _milliseconds(times: Column) -> list[int]:
+    if isinstance(times, list):
+        return [(time - START) // MILLISECOND for time in times]
+    return times.view(np.int64).tolist()
 
 
 Member = Callable[[GraphQLField, Selected], Constant | Leaf | Selection]
@@ -197,11 +153,15 @@ def _member(executor: Executor[Any], kept: Kept, field: GraphQLField, details: S
     stored = kept.fields[definition.python_name]
     if stored is None:
         return Constant(name=definition.python_name)
-    name, absent, check = stored.name, stored.absent, checking(field.type)
-    as_it_is = None if isinstance(get_named_type(field.type), GraphQLEnumType) else name
-    return Leaf(
-        frozenset({name}), lambda rows: check([row.get(name, absent) for row in rows]), TEXTS.get(name), as_it_is
-    )
+    texts = texts_of(field.type)
+    return Leaf(frozenset({stored.name}), lambda rows: texts(_filled(rows, stored)))
+
+
+def _filled(rows: Rows, stored: Stored) -> Column:
+    column = rows.column(stored.name)
+    if stored.absent is None or not isinstance(column, list):
+        return column
+    return [stored.absent if value is None else value for value in column]
 
 
 def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Leaf:
@@ -214,84 +174,18 @@ def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details:
     names = {to_camel_case(each.python_name): each.python_name for each in definition.arguments}
     arguments = {names[name]: value for name, value in given.items()}
     origin: Any = definition.origin
-    check = checking(field.type)
-    private = [(name, stored.name, stored.absent) for name, stored in kept.private.items()]
+    texts = texts_of(field.type)
 
-    def resolved(row: Mapping[str, Any]) -> Any:
+    def resolved(values: Sequence[Any]) -> Any:
         made = object.__new__(origin)
-        for name, stored, absent in private:
-            setattr(made, name, row.get(stored, absent))
+        for name, value in zip(kept.private, values, strict=True):
+            setattr(made, name, value)
         return resolve(made, **arguments)
 
-    return Leaf(frozenset(stored for _, stored, _ in private), lambda rows: check([resolved(row) for row in rows]))
+    def resolve_all(rows: Rows) -> Sequence[bytes]:
+        return texts([*map(resolved, zip(*(_filled(rows, each) for each in kept.private.values()), strict=True))])
 
-
-def checking(type_: GraphQLOutputType) -> Callable[[Values], Values]:
-    """What raises NotCovered unless all are values of this type, and gives them as orjson is to have them."""
-    is_needed = isinstance(type_, GraphQLNonNull)
-    inside = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
-    if isinstance(inside, GraphQLList):
-        return partial(
-            _check_lists, checking(inside.of_type), is_enum=isinstance(get_named_type(inside), GraphQLEnumType)
-        )
-    if isinstance(inside, GraphQLEnumType):
-        names = {member.value: name for name, member in inside.values.items()} | ({} if is_needed else {None: None})
-        return lambda values: list(map(names.__getitem__, values))
-    kind = SCALARS.get(inside.name)
-    if kind is None:
-        raise NotCovered
-    kinds = {kind} if is_needed else {kind, NoneType}
-    if kind is float and is_needed:
-        return partial(_check_finite, kinds)
-    return partial(_check_small if inside.name == "Int" else _check, kinds)
-
-
-def _check(kinds: set[type], values: Values) -> Values:
-    if not set(map(type, values)) <= kinds:
-        raise NotCovered
-    return values
-
-
-def _check_finite(kinds: set[type], values: Values) -> Values:
-    if not all(map(isfinite, _check(kinds, values))):
-        raise NotCovered
-    return values
-
-
-def _check_small(kinds: set[type], values: Values) -> Values:
-    if any(each is not None and not -MOST <= each < MOST for each in _check(kinds, values)):
-        raise NotCovered
-    return values
-
-
-def _check_lists(check: Callable[[Values], Values], values: Values, *, is_enum: bool) -> Values:
-    if is_enum:
-        return [check(each) for each in _check({list}, values)]
-    check(list(chain.from_iterable(_check({list}, values))))
-    return values
-
-
-def _cursor_texts(some: Columns) -> list[bytes]:
-    assert some.id is not None  # noqa: S101 - ids were asked for
-    keys = zip(some.time.tolist(), some.id.tolist(), strict=True)
-    return [b'"%b"' % key for key in encode_keys(Kind.POINTS, keys)]
-
-
-def _id_texts(some: Columns) -> list[bytes]:
-    assert some.id is not None  # noqa: S101 - they were asked for
-    return [orjson.dumps(each.decode()) for each in some.id.tolist()]
-
-
-TEXTS: dict[str, Callable[[Columns], Sequence[bytes]]] = {
-    "_id": _id_texts,
-    "time": lambda some: time_texts(some.time),
-    "value": lambda some: value_texts(some.value),
-}
-
-
-def _texts(leaf: Leaf, some: Columns) -> Sequence[bytes]:
-    assert leaf.texts is not None  # noqa: S101 - columns are read only for what they hold
-    return leaf.texts(some)
+    return Leaf(frozenset(stored.name for stored in kept.private.values()), resolve_all)
 
 
 def _literal(text: str) -> bytes:

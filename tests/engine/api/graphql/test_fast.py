@@ -15,7 +15,7 @@ from graphql.execution import Executor
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
@@ -563,9 +563,9 @@ SENT: dict[str, tuple[dict[str, str], bytes | Sequence[bytes]]] = {
     "gzip that is none": ({"Content-Encoding": "gzip"}, BODY),
     "another coding": ({"Content-Encoding": "br"}, BODY),
     "in parts": ({}, (BODY[:9], BODY[9:])),
-    "in one part of unknown length": ({}, (BODY,)),
+    "in a part and an end": ({}, (BODY,)),
     "too long": ({}, b" " * 70_000 + BODY),
-    "too long, in one part of unknown length": ({}, (b" " * 70_000 + BODY,)),
+    "too long, in a part and an end": ({}, (b" " * 70_000 + BODY,)),
     "nothing": ({}, b""),
     "no JSON": ({}, b"{"),
     "no object": ({}, b"5"),
@@ -593,3 +593,36 @@ async def test_both_ways_agree_on_heads_and_bodies(
     ]
     fast, plain = ((answer.status_code, answer.headers.raw, answer.content) for answer in answers)
     assert fast == plain
+
+
+def at_once(app: ASGIApp) -> ASGIApp:
+    """Gives it the whole body as one message, as uvicorn does where all of a chunked one has come."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        messages = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        whole = [{"type": "http.request", "body": b"".join(each["body"] for each in messages)}]
+
+        async def again() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await app(scope, again, send)
+
+    return answer
+
+
+@pytest.mark.parametrize(("body", "status"), [(BODY, 200), (b" " * 70_000 + BODY, 413)], ids=["short", "too long"])
+async def test_both_ways_agree_on_a_body_of_unknown_length_that_comes_at_once(
+    settings: Settings, stores: Stores, stored: None, body: bytes, status: int
+) -> None:
+    settings = settings.model_copy(update={"max_points": LIMIT, "max_request_bytes": 1 << 16})
+    headers = {"Content-Type": "application/json", "X-Request-ID": "one-for-both"}
+    found: list[tuple[int, Any, bytes]] = []
+    for fast in (True, False):
+        async with client_of(at_once(app(settings, stores, fast=fast))) as client:
+            answer = await client.post("/graphql", content=parts(body), headers=headers)
+            assert "content-length" not in answer.request.headers
+            found.append((answer.status_code, answer.headers.raw, answer.content))
+    assert found[0] == found[1]
+    assert found[0][0] == status

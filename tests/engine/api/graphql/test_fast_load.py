@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from datacosmos.domain.columns import Columns, Records
+from datacosmos.domain.columns import Columns, Table
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
@@ -95,7 +95,7 @@ class Slow(Points):
         async for batch in self._slow.batches(slow):
             yield await batch.columns()
 
-    def find_accepted(self, *_: Any, **__: Any) -> AsyncGenerator[Columns | Records]:
+    def find_accepted(self, *_: Any, **__: Any) -> AsyncGenerator[Columns | Table]:
         return self.columns()
 
 

@@ -16,7 +16,7 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from datacosmos.bounds import Bound
-from datacosmos.domain.columns import Columns, Records
+from datacosmos.domain.columns import Columns, Table
 from datacosmos.http import pace
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
@@ -143,14 +143,14 @@ async def test_without_a_temporary_folder_short_answers_go_on(
 class Stuck(Points):
     """A store whose records never end."""
 
-    def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Records]:
+    def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Table]:
         _, _, fields = given
         return self._endless() if "tags" in fields else super().find_accepted(*given, **more)
 
-    async def _endless(self) -> AsyncGenerator[Columns | Records]:
+    async def _endless(self) -> AsyncGenerator[Columns | Table]:
         while True:
             await asyncio.sleep(0)
-            yield [{"tags": []}] * 500
+            yield Table(500, {"tags": [()] * 500})
 
 
 async def test_lists_that_take_for_ever_hold_up_none_of_another_kind(
@@ -173,7 +173,7 @@ async def test_a_list_gets_its_turns_among_others_of_its_kind(
     class Other(Stuck):
         """Of one series only."""
 
-        def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Records]:
+        def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Table]:
             series, *_ = given
             return self._endless() if series == "endless" else Points.find_accepted(self, *given, **more)
 
@@ -197,7 +197,7 @@ async def test_lists_of_one_query_are_read_one_after_the_other(
 
         reading, most = 0, 0
 
-        async def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Records]:
+        async def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Table]:
             self.reading += 1
             self.most = max(self.most, self.reading)
             async with aclosing(super().find_accepted(*given, **more)) as batches:

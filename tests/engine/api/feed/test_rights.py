@@ -58,9 +58,9 @@ async def test_each_kind_is_told_to_whoever_may_see_its_point_and_to_nobody_else
 
 async def first_of(kind: str, events: Events) -> str:
     while True:
-        [change] = await events.changes(1)
-        if change["kind"] == kind:
-            return id_of(change)
+        for change in await events.changes(1):  # and whatever comes with it
+            if change["kind"] == kind:
+                return id_of(change)
 
 
 async def test_a_cursor_of_another_series_is_refused_in_the_same_words_as_rubbish(address: str) -> None:

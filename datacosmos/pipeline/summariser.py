@@ -14,7 +14,7 @@ from datacosmos.store.summaries.building import Builder
 
 log = structlog.stdlib.get_logger(__name__)
 EVERY = timedelta(seconds=10)
-SHARE = 10
+SHARE = 20
 """It rests for so many times as long as it worked."""
 
 

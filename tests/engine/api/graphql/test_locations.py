@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from datacosmos.auth.issuers import Role
+from datacosmos.domain.columns import Table
 from datacosmos.settings import Settings
 from datacosmos.store.minutes.minutes import Minutes
 from datacosmos.store.mongo.connection import Database
@@ -94,7 +95,7 @@ async def test_while_mongodb_is_unavailable_the_field_says_so(settings: Settings
 class Failing(Minutes):
     """A store with a bug."""
 
-    async def find(self, *_: Any, **__: Any) -> AsyncGenerator[list[Any]]:
+    async def find(self, *_: Any, **__: Any) -> AsyncGenerator[Table]:
         raise RuntimeError("a bug")
         yield
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from bson import decode, decode_all
+from bson import decode, decode_all, encode
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from bson.errors import InvalidBSON
@@ -23,7 +23,7 @@ from datacosmos.domain.columns import Columns, NoColumns, Table
 from datacosmos.store.mongo.connection import Document
 from datacosmos.store.mongo.walking import walk
 
-END, STRING = 0x00, 0x02
+END, STRING, ARRAY = 0x00, 0x02, 0x04
 KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
 SIZE, NUMBER = struct.Struct("<i"), struct.Struct("<q")
 CURSOR, ID = b"\x03cursor\0", b"\x12id\0"
@@ -48,7 +48,8 @@ class Batch:
     def __init__(self, reply: bytes | memoryview) -> None:
         raw = memoryview(reply)
         raw = raw[12:] if bytes(raw[4:12]) == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
-        begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch, which comes first
+        raw = raw if raw[4] == ARRAY else _batch_first(raw)
+        begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch
         (size,) = SIZE.unpack_from(raw, begin)
         end = begin + size
         self._array = raw[begin:end]
@@ -138,6 +139,12 @@ class Batch:
             raise NoColumns
         ids = [each["_id"].encode() for each in documents if "_id" in each]
         return Columns(np.array([*map(int, times)], np.int64), np.array(values, np.float64), _whole(ids))
+
+
+def _batch_first(cursor: memoryview) -> memoryview:
+    """The same, which has other members first where a collection is not there."""
+    members = RawBSONDocument(bytes(cursor[: SIZE.unpack_from(cursor)[0]])).items()
+    return memoryview(encode(dict(sorted(members, key=lambda member: not member[0].endswith("Batch")))))
 
 
 def _layout(document: bytes) -> Layout | None:

@@ -131,7 +131,9 @@ def _is_value(item: Any) -> bool:
 
 
 def _member(executor: Executor[Any], field: GraphQLField, details: Selected) -> Complete:
-    definition: StrawberryField = field.extensions["strawberry-definition"]
+    definition: StrawberryField | None = field.extensions.get("strawberry-definition")
+    if definition is None:  # the schema tells of itself
+        raise NotCovered
     take = _resolver(executor, field, details) if definition.base_resolver else attrgetter(definition.python_name)
     complete = completing(executor, field.type, details)
     return lambda items: complete([take(item) for item in items])

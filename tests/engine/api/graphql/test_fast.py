@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
+from graphql import get_introspection_query
 from graphql.execution import Executor
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -404,6 +405,7 @@ ONE_BY_ONE = [
     '{ points(series: "\0") { time } }',
     '{ receipt(deliveryId: 5) { source } b: receipt(deliveryId: "5") { source } }',
     "{ __schema { queryType { name } } __typename }",
+    get_introspection_query(),
     "{ ...F } fragment F on Query { points { ...G } } fragment G on Point { time }",
 ]
 

@@ -63,6 +63,15 @@ async def test_all_batches_come_in_order_and_grow(numbers: Database) -> None:
     assert await under_way(numbers) == []
 
 
+@pytest.mark.parametrize(
+    "command", [{"find": "none", "batchSize": 9}, {"aggregate": "none", "pipeline": [], "cursor": {"batchSize": 9}}]
+)
+async def test_in_a_collection_that_is_not_there_nothing_is_found(database: Database, command: Document) -> None:
+    """MongoDB orders its reply in another way then."""
+    read = [each async for batch in Finder(database, "none").batches(command) for each in batch.documents()]
+    assert read == []
+
+
 async def test_without_private_names_of_the_driver_reads_go_its_own_way(numbers: Database) -> None:
     client_of(numbers).wire = None
     assert [*chain(*await numbers_of(found(numbers)))] == [*range(100)]

@@ -126,6 +126,7 @@ async def test_what_is_queued_on_three_servers_outlives_the_one_that_was_named(c
         await queue.publish(delivery("before"))
         cluster.kill(0)
         await patiently(lambda: queue.publish(delivery("after")))
+        await patiently(queue.prepare)  # each stream elects by itself who answers for it
         assert await take_all(queue) == [delivery("before"), delivery("after")]
     async with queue_at(cluster.url(0, 1, 2), replicas=3) as queue:
         await patiently(lambda: queue.publish(delivery("by its list")))

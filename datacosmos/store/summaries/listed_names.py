@@ -1,7 +1,9 @@
 """All names in memory: a part of one is looked for sooner than MongoDB tries a pattern on each.
 
 Names are only added. So as long as MongoDB counts as many as before, which it does without looking at any, they are the
-same; a crash may set its count back, so that another list could have the same one, and none is kept for long.
+same. But it counts a name before it can be read: a list of fewer than were counted is for those alone who asked before
+it was read. A crash may leave the count wrong for good, which is known by the difference being the same for long; and
+as it may set the count back, so that another list could have the same one, none is kept for long.
 """
 
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
+from datacosmos.rounds import Rounds
 from datacosmos.store.mongo.connection import read_errors
 from datacosmos.store.mongo.finding import Finder
 
@@ -29,19 +32,33 @@ class ListedNames:
 
     def __init__(self, reads: Any, finder: Finder) -> None:
         self._reads, self._finder = reads, finder
+        self._rounds = Rounds[Sequence[Listed]]()
         self._known: Sequence[Listed] = ()
-        self._count, self._read_at = 0, 0.0
+        self._count, self._wrong_by = 0, 0
+        self._read_at, self._same_since = 0.0, 0.0
 
     async def names(self) -> Sequence[Listed] | None:
         """In order, those included that were added just before; None where they are too many."""
-        with read_errors():
-            count = await self._reads.estimated_document_count()
+        count = await self._counted()
         if count > MOST:
             return None
-        now = time.monotonic()
-        if count != self._count or now - self._read_at > LONGEST:
-            self._known, self._count, self._read_at = await self._read(), count, now
-        return self._known
+        is_all = count == self._count == len(self._known) + self._wrong_by
+        if is_all and time.monotonic() - self._read_at <= LONGEST:
+            return self._known
+        return await self._rounds.get(None, self._renewed)
+
+    async def _counted(self) -> int:
+        with read_errors():
+            return await self._reads.estimated_document_count()
+
+    async def _renewed(self) -> Sequence[Listed]:
+        now, count, known = time.monotonic(), await self._counted(), await self._read()
+        if (count, len(known)) != (self._count, len(self._known)):
+            self._same_since = now
+        elif now - self._same_since > LONGEST:
+            self._wrong_by = count - len(known)
+        self._known, self._count, self._read_at = known, count, now
+        return known
 
     async def _read(self) -> Sequence[Listed]:
         command = {"find": self._reads.name, "filter": {}, "sort": {"_id": 1}, "batchSize": MOST // 10}

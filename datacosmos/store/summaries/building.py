@@ -26,6 +26,8 @@ log = structlog.stdlib.get_logger(__name__)
 MOST_MARKS, AT_ONCE, DAYS_AT_ONCE = 3000, 8, 100
 TOGETHER = 25
 """Days of series that are read and written by the same commands, but for their points: most have few."""
+MOST_MINUTES = 500_000
+"""That are built at once: in memory they take 40 MB."""
 FORGET_EVERY = 3600  # seconds
 T = TypeVar("T")
 
@@ -76,15 +78,16 @@ class Builder:
                     yield series, day
 
     async def _mark_discards(self, reached: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int]]:
-        async with aclosing(_some(days_of_discards(self._summaries.points, reached[1] if reached else None))) as found:
-            async for some in found:
-                minutes: dict[Key, list[int]] = defaultdict(list)
-                for day, keys in some:
-                    for key in keys:
-                        minutes[key] += _minutes_of(day)
-                await self._summaries.marks.add(minutes)
-                if len(some) == DAYS_AT_ONCE:
-                    yield "", some[-1][0]
+        marked = 0
+        async with aclosing(days_of_discards(self._summaries.points, reached[1] if reached else None)) as found:
+            async for day, keys in found:
+                for some in _parted(keys):
+                    minutes: dict[Key, range] = dict.fromkeys(some, _minutes_of(day))
+                    await self._summaries.marks.add(minutes)
+                marked += len(keys)
+                if marked >= DAYS_AT_ONCE:
+                    marked = 0
+                    yield "", day
 
     async def _forget_deleted(self) -> None:
         """What a retention has deleted counts no longer, as `Summaries.discarded` tells: hours of it can go."""
@@ -98,20 +101,39 @@ class Builder:
 
         What failed is marked anew, behind all others: it keeps none of them from its turn.
         """
-        marks, minutes = list[Any](), defaultdict[Span, set[int]](set)
-        async with aclosing(self._summaries.marks.oldest(MOST_MARKS)) as oldest:
+        settled, left = 0, MOST_MARKS
+        while left > 0:
+            marks, minutes = await self._oldest(left)
+            again = await self._build_minutes(minutes)
+            if marks:
+                await self._summaries.marks.remove(marks)
+            settled += max(len(marks) - again, 0)
+            is_cut = sum(map(len, minutes.values())) >= MOST_MINUTES
+            left = left - len(marks) if is_cut and not again else 0
+        return settled
+
+    async def _oldest(self, most: int) -> tuple[list[Any], Mapping[Span, set[int]]]:
+        """The oldest marks, fewer than `most` where they tell of many minutes, and these."""
+        marks, minutes, room = list[Any](), defaultdict[Span, set[int]](set), MOST_MINUTES
+        async with aclosing(self._summaries.marks.oldest(most)) as oldest:
             async for mark in oldest:
                 marks.append(mark.id)
                 for key, some in mark.minutes.items():
                     for minute in some:
-                        minutes[key, minute * MINUTE // DAY * DAY].add(minute)
+                        of_day = minutes[key, minute * MINUTE // DAY * DAY]
+                        room -= minute not in of_day
+                        of_day.add(minute)
+                if room <= 0:
+                    break
+                await asyncio.sleep(0)  # many come at once
+        return marks, minutes
+
+    async def _build_minutes(self, minutes: Mapping[Span, set[int]]) -> int:
+        """Returns how many marks tell of those that failed."""
         failed = defaultdict[Key, set[int]](set)
         for span in await _each(self._build_days, minutes):
             failed[span[0]] |= minutes[span]
-        again = await self._summaries.marks.add(failed)
-        if marks:
-            await self._summaries.marks.remove(marks)
-        return max(len(marks) - again, 0)
+        return await self._summaries.marks.add(failed)
 
     async def _build_days(self, kind: Kind, spans: Mapping[Span, set[int]]) -> None:
         """First the hours that these minutes of some days lie in, then the days themselves."""
@@ -176,6 +198,13 @@ async def _some(found: AsyncGenerator[T]) -> AsyncGenerator[list[T]]:
                 some = []
     if some:
         yield some
+
+
+def _parted(keys: Iterable[T]) -> Iterator[list[T]]:
+    """A day may have discards of very many."""
+    every = list(keys)
+    for first in range(0, len(every), DAYS_AT_ONCE):
+        yield every[first : first + DAYS_AT_ONCE]
 
 
 def _minutes_of(day: int) -> range:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -18,7 +18,8 @@ from datacosmos.store.mongo.connection import Database
 from datacosmos.store.stores import Stores
 from datacosmos.store.summaries.building import Builder
 from datacosmos.store.summaries.checking import differences
-from datacosmos.store.summaries.kinds import DISCARDS, DiscardsOf
+from datacosmos.store.summaries.kinds import DISCARDS, DiscardsOf, Key
+from datacosmos.store.summaries.marks import Marks
 from datacosmos.store.summaries.parts import SummaryParts
 from tests.some_points import ids, named, point
 
@@ -155,6 +156,31 @@ async def test_discards_of_an_earlier_version_are_summarised_too(
     assert [str(said) async for said in differences(stores.summaries)] == []
     for _ in range(10):
         await agree(stores, points, chance)
+
+
+async def test_a_day_that_has_discards_of_many_series_is_marked_some_of_them_at_a_time(
+    stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datacosmos.store.summaries.building.DAYS_AT_ONCE", 2)
+    points = [
+        point(None, Reason.SYSTEM, at=MIDNIGHT + timedelta(days=number // 5), id=f"d{number}", series=f"s{number % 5}")
+        for number in range(10)
+    ]
+    await stores.points.add(points)
+    add, together = Marks.add, list[int]()
+
+    async def noting(marks: Marks, minutes: Mapping[Key, Iterable[int]]) -> int:
+        together.append(len(minutes))
+        return await add(marks, minutes)
+
+    monkeypatch.setattr(Marks, "add", noting)
+    await Builder(database, stores.summaries).catch_up()
+    assert max(together) == 2
+    assert [str(said) async for said in differences(stores.summaries)] == []
+    start = from_datetime(MIDNIGHT)
+    await database["points"].update_many({}, {"$set": {"reason": "suspect"}})  # summaries know nothing of it
+    found = await stores.summaries.discarded(None, None, np.array([start, start + 2 * 10**11]), start, start + 10**11)
+    assert {each["reason"]: each["n"] for each in found} == {b"suspect": 5, b"system": 5}
 
 
 async def test_a_duplicate_counts_as_one_also_when_it_comes_again(stores: Stores, database: Database) -> None:

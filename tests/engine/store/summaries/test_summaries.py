@@ -218,6 +218,29 @@ async def test_what_cannot_be_built_keeps_no_other_from_it(
     assert [str(said) async for said in differences(stores.summaries)] == []
 
 
+@pytest.mark.parametrize("are_faulty", [False, True])
+async def test_of_many_minutes_only_some_are_built_at_once(
+    stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch, are_faulty: bool
+) -> None:
+    at_once = list[int]()
+    build_days = Builder._build_days  # pyright: ignore[reportPrivateUsage]
+
+    async def build(builder: Builder, kind: Kind, spans: Mapping[Span, set[int]]) -> None:
+        at_once.append(sum(map(len, spans.values())))
+        if are_faulty:
+            raise Killed
+        await build_days(builder, kind, spans)
+
+    monkeypatch.setattr(Builder, "_build_days", build)
+    monkeypatch.setattr("datacosmos.store.summaries.building.MOST_MINUTES", 2)
+    builder = Builder(database, stores.summaries)
+    await builder.build_older()
+    for number in range(5):
+        await store(stores, [at(f"p{number}", number * 60_000, float(number))])
+    assert await builder.build() == (1 if are_faulty else 5)  # one mark tells of both
+    assert at_once == ([2] if are_faulty else [2, 2, 1])
+
+
 async def test_many_series_at_once_are_all_built_by_few_commands(
     stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,7 +142,7 @@ def _finish(column: Column) -> Column:
 
 
 def _double(value: Any) -> float | None:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return mean_long(*map(_number, value))  # pyright: ignore[reportUnknownArgumentType]
     return float(_number(value)) if isinstance(value, Decimal128) else value
 

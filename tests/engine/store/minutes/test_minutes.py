@@ -230,6 +230,13 @@ async def test_what_was_sent_in_several_ways_adds_up_in_one_minute(minutes: Minu
     assert (minute.lat, minute.count) == (1, 3)
 
 
+async def test_many_minutes_that_are_all_on_both_sides_of_greenwich_are_averaged(minutes: Minutes) -> None:
+    moments = [(NOON + timedelta(minutes=minute, seconds=second), second) for minute in range(120) for second in (0, 1)]
+    await asyncio.gather(*(minutes.fold(replace(at(moment), long=0.5 - second)) for moment, second in moments))
+    tables = [table async for table in minutes.find("a1", ALWAYS, {"minute", "long"}, limit=1000)]
+    assert [long for table in tables for long in table.column("long")] == [0.0] * 120
+
+
 async def test_a_late_location_joins_its_minute_also_after_a_restart(database: Database, minutes: Minutes) -> None:
     for n in (0, 5):
         await minutes.fold(at(NOON + timedelta(minutes=n)))

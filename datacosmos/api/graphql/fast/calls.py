@@ -1,4 +1,4 @@
-"""A root field's resolver and its permissions, called with what is the same at each request worked out before."""
+"""Resolvers of root fields and of objects in lists, called with all worked out that is the same at each request."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
@@ -22,9 +22,12 @@ from graphql import (
     is_non_null_type,
     is_required_argument,
 )
+from graphql.execution.values import VariableValues
 from strawberry.extensions.field_extension import FieldExtension, build_field_extension_resolvers
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
+
+from datacosmos.api.graphql.fast.values import NotCovered
 
 
 class Unusual(Exception):
@@ -61,15 +64,15 @@ class Call(NamedTuple):
 
 
 def call_of(field: GraphQLField, node: FieldNode) -> Call | None:
-    """None where Strawberry's own way of a call is to be gone: more than leaves is given to it, or it is another's."""
+    """Of a root field, behind its permissions.
+
+    None where Strawberry's own way of a call is to be gone: more than leaves is given to it, or it is another's.
+    """
     definition: StrawberryField = field.extensions["strawberry-definition"]
     given = {argument.name.value: argument for argument in node.arguments or ()}
     if not _is_plain(definition) or not all(_is_leaf(field.args[name]) for name in given):
         return None
-    names = {
-        argument.graphql_name or to_camel_case(argument.python_name): argument.python_name
-        for argument in definition.arguments
-    }
+    names = _names(definition)
     variables = {name: each.value for name, each in given.items() if isinstance(each.value, VariableNode)}
     optional = {name: each for name, each in field.args.items() if not is_required_argument(each)}
     absent = get_argument_values(GraphQLField(field.type, optional), replace(node, arguments=()))
@@ -81,6 +84,27 @@ def call_of(field: GraphQLField, node: FieldNode) -> Call | None:
         for name, each in variables.items()
     ]
     return Call(definition, _resolver(definition), {names[name]: value for name, value in fixed.items()}, open_)
+
+
+def bare_call_of(field: GraphQLField, node: FieldNode, variables: VariableValues) -> Callable[[Any], Any]:
+    """What calls a resolver that is told nothing but its object and leaves. Raises NotCovered for any other."""
+    definition: StrawberryField = field.extensions["strawberry-definition"]
+    resolver = definition.base_resolver
+    if resolver is None or definition.is_async or definition.extensions or resolver.info_parameter is not None:
+        raise NotCovered
+    if not all(map(_is_leaf, field.args.values())):
+        raise NotCovered
+    names, given = _names(definition), get_argument_values(field, node, variables)
+    resolve: Any = resolver.wrapped_func
+    return partial(resolve, **{names[name]: value for name, value in given.items()})
+
+
+def _names(definition: StrawberryField) -> dict[str, str]:
+    """The names of arguments in Python by those in the schema."""
+    return {
+        argument.graphql_name or to_camel_case(argument.python_name): argument.python_name
+        for argument in definition.arguments
+    }
 
 
 def _is_plain(definition: StrawberryField) -> bool:

@@ -7,7 +7,7 @@ unusual about any of them, an error above all, is found by completing the list a
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from inspect import isawaitable
@@ -24,14 +24,12 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
-    get_argument_values,
     get_named_type,
-    is_leaf_type,
 )
 from graphql.execution import Executor
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
+from datacosmos.api.graphql.fast.calls import bare_call_of
 from datacosmos.api.graphql.fast.rows import Selected
 from datacosmos.api.graphql.fast.values import NotCovered, Values, checking
 from datacosmos.api.lists.columns import OPTIONS
@@ -120,6 +118,8 @@ def _objects(executor: Executor[Any], type_: GraphQLObjectType, selected: Select
     def complete(items: Values) -> Values:
         if not all(map(_is_value, items)):
             raise NotCovered
+        if not members:  # all are left out on a condition
+            return [{} for _ in items]
         columns = [member(items) for member in members.values()]
         return [dict(zip(members, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -134,24 +134,11 @@ def _member(executor: Executor[Any], field: GraphQLField, details: Selected) -> 
     definition: StrawberryField | None = field.extensions.get("strawberry-definition")
     if definition is None:  # the schema tells of itself
         raise NotCovered
-    take = _resolver(executor, field, details) if definition.base_resolver else attrgetter(definition.python_name)
+    take: Callable[[Any], Any] = attrgetter(definition.python_name)
+    if definition.base_resolver is not None:
+        take = bare_call_of(field, details[0].node, executor.variable_values)
     complete = completing(executor, field.type, details)
     return lambda items: complete([take(item) for item in items])
-
-
-def _resolver(executor: Executor[Any], field: GraphQLField, details: Selected) -> Callable[[Any], Any]:
-    """One that is told nothing but the object and its leaves of arguments."""
-    definition: StrawberryField = field.extensions["strawberry-definition"]
-    resolver = definition.base_resolver
-    if resolver is None or definition.is_async or definition.extensions or resolver.info_parameter is not None:
-        raise NotCovered
-    if not all(is_leaf_type(argument.type) for argument in field.args.values()):
-        raise NotCovered
-    names = {to_camel_case(each.python_name): each.python_name for each in definition.arguments}
-    given: Mapping[str, Any] = get_argument_values(field, details[0].node, executor.variable_values)
-    resolve: Any = resolver.wrapped_func
-    arguments = {names[name]: value for name, value in given.items()}
-    return lambda item: resolve(item, **arguments)
 
 
 def _constants(text: str, items: Values) -> Values:

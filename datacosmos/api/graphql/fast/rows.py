@@ -18,16 +18,14 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
-    get_argument_values,
     get_named_type,
-    is_leaf_type,
 )
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
 from datacosmos.api.graphql.cursors import encode_keys
+from datacosmos.api.graphql.fast.calls import bare_call_of
 from datacosmos.api.graphql.fast.values import NotCovered, texts_of
 from datacosmos.api.graphql.listings import KEPT, Kept, Stored
 from datacosmos.api.lists.columns import fill_rows
@@ -166,21 +164,15 @@ def _filled(rows: Rows, stored: Stored) -> Column:
 
 def _resolved(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Leaf:
     """By the field's own resolver; none of a row looks at more than what is private of it, and its arguments."""
-    definition: StrawberryField = field.extensions["strawberry-definition"]
-    if definition.extensions or not all(is_leaf_type(get_named_type(each.type)) for each in field.args.values()):
-        raise NotCovered
-    resolve: Any = definition.base_resolver and definition.base_resolver.wrapped_func
-    given = get_argument_values(field, details[0].node, executor.variable_values)
-    names = {to_camel_case(each.python_name): each.python_name for each in definition.arguments}
-    arguments = {names[name]: value for name, value in given.items()}
-    origin: Any = definition.origin
+    resolve = bare_call_of(field, details[0].node, executor.variable_values)
+    origin: Any = field.extensions["strawberry-definition"].origin
     texts = texts_of(field.type)
 
     def resolved(values: Sequence[Any]) -> Any:
         made = object.__new__(origin)
         for name, value in zip(kept.private, values, strict=True):
             setattr(made, name, value)
-        return resolve(made, **arguments)
+        return resolve(made)
 
     def resolve_all(rows: Rows) -> Sequence[bytes]:
         return texts([*map(resolved, zip(*(_filled(rows, each) for each in kept.private.values()), strict=True))])

@@ -130,6 +130,8 @@ class Hub:
     async def _run_again_and_again(self) -> None:
         while self._lost is None and self._listeners:
             topics = tuple(self._listeners)
+            # Whoever comes back to another while this stream is being opened has to wait for the next one.
+            self._since = {topic: self._since[topic] for topic in topics if topic in self._since}
             try:
                 async with self._changes.opened(topics, self.ring.mark or None) as (stream, mark):
                     self._note_opened(topics, mark)

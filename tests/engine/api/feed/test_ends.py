@@ -289,6 +289,34 @@ async def test_mongodb_is_asked_for_what_somebody_listens_to_and_anew_for_whoeve
         assert await ids(first, 1) == [also.id]
 
 
+async def test_whoever_comes_back_while_a_stream_is_opened_for_another_misses_nothing(
+    feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, opening, may_open = AsyncDatabase[Any].command, asyncio.Event(), asyncio.Event()
+
+    async def held(self: AsyncDatabase[Any], asked: dict[str, Any], *args: Any, **options: Any) -> Any:
+        if "pipeline" in asked:
+            opening.set()
+            await may_open.wait()
+        return await command(self, asked, *args, **options)
+
+    one, other, third = Accepted("one"), Accepted("other"), Accepted("third")
+    async with aclosing(feed.follow(other, None)) as stays, aclosing(feed.follow(third, None)) as joins:
+        await anext(stays)
+        async with aclosing(feed.follow(one, None)) as leaves:
+            await anext(leaves)
+        monkeypatch.setattr(AsyncDatabase, "command", held)
+        joining = asyncio.create_task(anext(joins))
+        await opening.wait()
+        async with aclosing(feed.follow(one, None)) as back:
+            returning = asyncio.create_task(anext(back))
+            await asyncio.sleep(0)
+            may_open.set()
+            await asyncio.gather(joining, returning)
+            await points.add([stored := point(series="one")])
+            assert await ids(back, 1) == [stored.id]
+
+
 async def test_whoever_joins_while_mongodb_is_unavailable_ends_nobody_elses_stream(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:

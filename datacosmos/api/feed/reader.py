@@ -58,7 +58,7 @@ class Reader:
         self._told = -inf  # when the last frame was made, in the event loop's time
 
     async def frames(self, place: Place | None) -> AsyncGenerator[Frame]:
-        """From a place on, or from now, until the process stops; the last one has the last cursor.
+        """From a place on, or from now, until the process stops; the last one has the last cursor, if there is any.
 
         While MongoDB is unavailable, whoever has a cursor gets it again as a heartbeat: a client that is told of an
         error, or a browser of any status but 200, would give up. Raises CursorExpired, Lagging, StoreUnavailable,
@@ -79,7 +79,8 @@ class Reader:
                     yield self._heartbeat()
                 await BACKOFF.pause(failures, self._shared.stopping)
                 failures += 1
-        yield self._heartbeat()
+        if self._place != NOWHERE:  # else a cursor would not tell from when on
+            yield self._heartbeat()
 
     async def _read(self) -> AsyncGenerator[Frame]:
         """Until the process stops. Raises the same."""

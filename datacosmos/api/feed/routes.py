@@ -73,6 +73,8 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         frames = feed.follow(topic, place, expires=expiry_of(permissions, topic))
         try:
             first = await anext(frames)  # what is wrong from the beginning is answered by a status
+        except StopAsyncIteration:
+            raise Unavailable("the service is about to stop; ask again once it has been started anew") from None
         except Unavailable as error:
             if not asked.last_id:
                 raise

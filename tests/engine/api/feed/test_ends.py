@@ -317,6 +317,20 @@ async def test_whoever_comes_back_while_a_stream_is_opened_for_another_misses_no
             assert await ids(back, 1) == [stored.id]
 
 
+async def test_whoever_begins_while_the_service_stops_gets_no_cursor_that_would_begin_later(
+    address: str, feed: Feed
+) -> None:
+    async with httpx.AsyncClient(base_url=address) as client, talking(address) as talk:
+        await talk.begin()
+        feed.stop()
+        refused = await client.get("/changes")
+        assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+        await talk.subscribe()
+        assert await talk.closed() == 1012
+    async with listening(address, start=NOON.isoformat()) as events:
+        assert (await events.next())["id"]
+
+
 async def test_whoever_joins_while_mongodb_is_unavailable_ends_nobody_elses_stream(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ from datacosmos.store.points.documents import from_document
 FIELDS = ("_id", "source", "series", "time", "value", "tags", "reasons", "received_at")
 DISCARD_FIELDS = (*FIELDS, "faults", "duplicate_of", "raw")
 NEW_STATUS = "updateDescription.updatedFields.status"
+LONGEST_NAME = 512
+"""Characters: no source has a series of a longer name, and a thousand such names must fit into one command."""
 JUDGED_ANEW = {Status.ACCEPTED: ChangeKind.REINSTATED, Status.DISCARDED: ChangeKind.WITHDRAWN}
 
 
@@ -39,7 +41,8 @@ def _wanted(topics: Sequence[Topic]) -> Document:
     """All series in one list, in which MongoDB looks each up at once: a thousand cost it no more than one."""
     series = [topic.series for topic in topics if isinstance(topic, Accepted)]
     others = [_wanted_discards(topic) for topic in topics if isinstance(topic, Discarded)]
-    return {"fullDocument.series": {"$in": series}} if series else {"$or": others}
+    possible = [name for name in series if len(name) <= LONGEST_NAME]
+    return {"fullDocument.series": {"$in": possible}} if series else {"$or": others}
 
 
 def _wanted_discards(topic: Discarded) -> Document:

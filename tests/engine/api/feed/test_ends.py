@@ -317,6 +317,15 @@ async def test_whoever_comes_back_while_a_stream_is_opened_for_another_misses_no
             assert await ids(back, 1) == [stored.id]
 
 
+async def test_a_name_that_no_series_can_have_costs_nobody_else_theirs(feed: Feed, points: Points) -> None:
+    async with aclosing(feed.follow(SERIES, None)) as frames:
+        await anext(frames)
+        async with aclosing(feed.follow(Accepted("x" * (17 << 20)), None)) as other:
+            assert not (await anext(other)).changes
+            await points.add([stored := point()])
+            assert await ids(frames, 1) == [stored.id]
+
+
 async def test_whoever_begins_while_the_service_stops_gets_no_cursor_that_would_begin_later(
     address: str, feed: Feed
 ) -> None:

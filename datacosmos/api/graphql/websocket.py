@@ -182,7 +182,7 @@ class Handler(BaseGraphQLTransportWSHandler[Any, Any]):
             log.exception("operation failed", request_id=request_id)
             await self._socket.close(INTERNAL, f"An unexpected error; the log tells more under {request_id}")
         finally:
-            self.operations.pop(operation.id, None)
+            self._forget(operation)
 
     async def _answer(self, operation: Operation[Any, Any], request_id: str) -> None:
         context = self._endpoint.context(
@@ -195,11 +195,16 @@ class Handler(BaseGraphQLTransportWSHandler[Any, Any]):
                 if answer.ended:
                     return
         if self._endpoint.feed.is_stopping:  # not complete: the client is to come back
-            self.operations.pop(operation.id, None)
+            self._forget(operation)
             if not self.operations:
                 await self._socket.close(RESTART, "Service restart")
         else:
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
+
+    def _forget(self, operation: Operation[Any, Any]) -> None:
+        """Unless its client has ended it, and given its id to another one."""
+        if self.operations.get(operation.id) is operation:
+            del self.operations[operation.id]
 
     async def _tell(self, operation: Operation[Any, Any], kind: str, body: bytes) -> None:
         message = {"id": operation.id, "type": kind, "payload": orjson.Fragment(body)}

@@ -166,6 +166,19 @@ async def test_an_id_in_use_closes_and_one_that_is_done_is_free(address: str) ->
         assert await talk.closed() == 4409
 
 
+async def test_an_id_that_is_given_to_another_operation_at_once_is_that_ones(address: str, feed: Feed) -> None:
+    async with talking(address) as talk:
+        await talk.begin()
+        await talk.subscribe()
+        await talk.hear()
+        await asyncio.gather(talk.say({"type": "complete", "id": "1"}), talk.subscribe())
+        await talk.hear()
+        await talk.say({"type": "complete", "id": "1"})
+        async with asyncio.timeout(5):
+            while feed.is_read:
+                await asyncio.sleep(0.01)
+
+
 REFUSED = [
     ('subscription { changes(after: "rubbish") { cursor } }', "INVALID_CURSOR"),
     ('subscription { changes(series: "secret") { cursor } }', "UNAUTHENTICATED"),

@@ -124,6 +124,17 @@ def _is_new(record: logging.LogRecord) -> bool:
     return LOGGED not in getattr(error, "__notes__", ())
 
 
+# What uvicorn takes for errors of ours, though any client can cause it: a WebSocket that we refuse, and a broken text.
+UVICORN_SAYS = frozenset({
+    "ASGI callable returned without completing handshake.",
+    "Invalid UTF-8 sequence received from client.",
+})  # fmt: skip
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.msg not in UVICORN_SAYS
+
+
 def configure_logging(level: str, style: Literal["auto", "console", "json"]) -> None:
     """Send our logs and the libraries' through one formatter to standard error."""
     shared: list[Processor] = [
@@ -156,4 +167,5 @@ def configure_logging(level: str, style: Literal["auto", "console", "json"]) -> 
     for noisy in ("httpx", "httpcore", "apscheduler", "pymongo", "nats"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(_is_new)
+    logging.getLogger("uvicorn.error").addFilter(_is_error)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns at each odd request, with advice that isn't ours

@@ -1,6 +1,7 @@
 """Subscriptions over WebSocket: what the protocol wants, and what of it was known to go wrong."""
 
 import asyncio
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -231,11 +232,27 @@ async def test_a_token_may_come_in_the_header(address: str) -> None:
         ({"Host": "evil.example"}, 421),
     ],
 )
-async def test_a_page_of_another_site_opens_none(address: str, headers: dict[str, str], status: int) -> None:
+async def test_a_page_of_another_site_opens_none(
+    address: str, caplog: pytest.LogCaptureFixture, headers: dict[str, str], status: int
+) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with talking(address, **headers):
             pass
     assert refused.value.response.status_code == status
+    assert not errors(caplog)
+
+
+async def test_a_text_that_is_none_closes_without_an_error_in_the_log(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with talking(address) as talk:
+        await talk.connection.send(b"\xff", text=True)
+        assert await talk.closed() == 1007
+    assert not errors(caplog)
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_page_of_ours_opens_one(address: str) -> None:

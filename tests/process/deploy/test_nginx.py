@@ -124,10 +124,11 @@ def test_a_stream_that_is_silent_between_two_heartbeats_is_not_cut() -> None:
     assert min(streams.values()) > 3 * HEARTBEAT
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_sent(service: Balanced) -> None:
+@pytest.mark.parametrize("path", ["/series", "/changes"])
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(service: Balanced, path: str) -> None:
     url = service.client.base_url
     connection = http.client.HTTPConnection(url.host, url.port, timeout=5)
-    connection.putrequest("POST", "/series")
+    connection.putrequest("POST", path)
     connection.putheader("Content-Length", str(66 << 20))
     connection.endheaders()
     answer = connection.getresponse()

@@ -71,7 +71,7 @@ def create_app(  # noqa: PLR0913 - all that an API needs
     pushed = [(source, source.pushed) for source in configured(settings) if source.pushed]
     routers = [
         graphql_routes(graphql),
-        points_routes(stores.points, access, exports),
+        points_routes(stores, access, exports),
         discards_routes(stores.points, access, exports),
         changes_routes(feed, access),
         locations_routes(stores.minutes, access),

@@ -10,10 +10,10 @@ from datacosmos.api.graphql.buckets import Bucket, DiscardBucket, buckets_of, di
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.paging import Connection, given, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only
-from datacosmos.api.graphql.readings import latest_of, require_readings
 from datacosmos.api.graphql.samples import Sampled, sampled_of
 from datacosmos.api.graphql.series import MOST_SERIES, SERIES_PAGE, Ends, Series, series_page
 from datacosmos.api.graphql.types import Point
+from datacosmos.api.readings import latest_of, require_readings
 from datacosmos.domain.intervals import Interval
 from datacosmos.errors import InvalidPage
 from datacosmos.sources.data_server import SERIES
@@ -41,7 +41,7 @@ class Charts:
         series: str = SERIES,
         time_zone: str = "UTC",
     ) -> list[Bucket]:
-        await require_readings(info.context, series)
+        await require_readings(info.context.stores, info.context.permissions, series)
         return await buckets_of(info.context, series, start, end, interval, time_zone)
 
     @strawberry.field(
@@ -74,7 +74,7 @@ class Charts:
         end: datetime | None = UNSET,
         width: int = 1000,
     ) -> Sampled:
-        await require_readings(info.context, series)
+        await require_readings(info.context.stores, info.context.permissions, series)
         return await sampled_of(info, series, start or None, end or None, width)
 
     @strawberry.field(
@@ -90,14 +90,14 @@ class Charts:
             raise InvalidPage(
                 f"the newest points of {MOST_SERIES} series can be asked for at once, not of {len(series)}"
             )
-        found, refused = await latest_of(info.context, series)
+        found, refused = await latest_of(info.context.stores, info.context.permissions, series)
         # An error in the place of an item becomes a null there and an error of the answer.
         items: list[Any] = [refused.get(name) or (Point.of(found[name]) if name in found else None) for name in series]
         return items
 
     @strawberry.field(description="One series of readings; null where there is none of that name.")
     async def series(self, info: Info, name: str) -> Series | None:
-        await require_readings(info.context, name)
+        await require_readings(info.context.stores, info.context.permissions, name)
         stores = info.context.stores
         source = await stores.summaries.names.source_of(name)
         return Series(name=name, source=source, ends=Ends(stores.points)) if source is not None else None

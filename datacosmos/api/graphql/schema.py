@@ -20,7 +20,6 @@ from datacosmos.api.graphql.listings import Accepted, Discarded, Listing, Locate
 from datacosmos.api.graphql.operations import ChosenOperation
 from datacosmos.api.graphql.paging import Connection, PageSize, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only, owner_only
-from datacosmos.api.graphql.readings import require_readings
 from datacosmos.api.graphql.samples import count_points
 from datacosmos.api.graphql.scalars import BIG_INT, DATE_TIME, DURATION, BigInt
 from datacosmos.api.graphql.series import points_of
@@ -35,6 +34,7 @@ from datacosmos.api.graphql.types import (
     SourceLedger,
     is_down,
 )
+from datacosmos.api.readings import require_readings
 from datacosmos.api.times import make_window
 from datacosmos.domain.intervals import Interval
 from datacosmos.domain.points import Reason
@@ -62,7 +62,7 @@ class Query(Charts, StoredQueries):
         order: Order = Order.ASCENDING,
         where: PointFilter | None = UNSET,
     ) -> list[Point]:
-        await require_readings(info.context, series)
+        await require_readings(info.context.stores, info.context.permissions, series)
         return await answer(info, points_of(info.context, series, (start, end), order, where))
 
     @strawberry.field(
@@ -82,7 +82,7 @@ class Query(Charts, StoredQueries):
         where: PointFilter | None = UNSET,
     ) -> Connection[Point]:
         context = info.context
-        await require_readings(context, series)
+        await require_readings(context.stores, context.permissions, series)
         window = make_window(start or None, end or None)
         most = context.max_points
         page = page_asked_for(first, after, last, before, default=POINTS_PAGE, most=most)

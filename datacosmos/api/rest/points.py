@@ -11,6 +11,7 @@ from datacosmos.api.lists.columns import fill_rows, time_texts, value_texts
 from datacosmos.api.lists.exports import Export, Exports
 from datacosmos.api.lists.formats import Format
 from datacosmos.api.media import ARROW, CSV, JSON, NDJSON, VARY, choose
+from datacosmos.api.readings import require_readings
 from datacosmos.api.times import RULE, Given, make_window, read_each
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.columns import Columns
@@ -18,7 +19,7 @@ from datacosmos.domain.instants import parse_time
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import described
 from datacosmos.sources.data_server import SERIES
-from datacosmos.store.points.points import Points
+from datacosmos.store.stores import Stores
 
 ROW = b'{"time":%b,"value":%b}'
 
@@ -81,11 +82,11 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
             ARROW: {"schema": {"type": "string", "format": "binary"}},
         },
     },
-    **described(400, 401, 406, 503),
+    **described(400, 401, 404, 406, 503),
 }
 
 
-def points_routes(points: Points, access: AccessControl, exports: Exports) -> APIRouter:
+def points_routes(stores: Stores, access: AccessControl, exports: Exports) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, tags=["points"])
 
     @router.get(
@@ -102,10 +103,10 @@ def points_routes(points: Points, access: AccessControl, exports: Exports) -> AP
         end: Annotated[Given, TIME] = None,
     ) -> StreamingResponse:
         window = make_window(*read_each(parse_time, {"start": start, "end": end}))
-        access.admit(request.headers).require_series(series)
+        await require_readings(stores, access.admit(request.headers), series)
         media_type = choose(request.headers, OFFERS)
         written = await _format(media_type)
-        batches = points.columns(series, window, freely=True)
+        batches = stores.points.columns(series, window, freely=True)
         async with exports.begin(request) as done:
             first = await anext(batches)  # a store that is unavailable is still a 503 here
             return Export(written.write(first, batches), done, exports.pace, media_type=media_type, headers=VARY)

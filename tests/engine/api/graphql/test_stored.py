@@ -9,7 +9,7 @@ import pytest
 from datacosmos.auth.issuers import Role
 from datacosmos.domain.series import CHUNK, SECOND, Samples, from_datetime
 from datacosmos.store.stores import Stores
-from tests.asking import ADMIN, INVALID, NOON, USER, ask, code, point, token
+from tests.asking import ADMIN, INVALID, NOON, USER, ask, bearer, code, point, token
 
 START = from_datetime(NOON)
 OTHER = token(Role.USER, subject="bob")
@@ -165,3 +165,15 @@ async def test_who_asks_for_readings_of_a_name_that_only_a_stored_series_of_thei
     assert "storedSeries" not in str(await ask(client, query, INVALID["expired"], name="mast"))
     if who:
         assert "errors" not in await ask(client, query, who, name="both")
+
+
+@pytest.mark.parametrize("who", [None, USER], ids=["no token", "user"])
+async def test_an_export_of_such_a_name_is_told_the_same(
+    client: httpx.AsyncClient, stores: Stores, who: str | None
+) -> None:
+    await stores.series.create("ada" if who else None, "mast", "m/s", ramp(3))
+    await stores.series.create("bob", "another's", "m/s", ramp(3))
+    told = await client.get("/points", params={"series": "mast"}, headers=bearer(who))
+    assert (told.status_code, "storedSeries(name: …)" in told.json()["detail"]) == (404, True)
+    other = await client.get("/points", params={"series": "another's"}, headers=bearer(who))
+    assert (other.status_code, "storedSeries" in other.text) == (200 if who else 401, False)

@@ -253,7 +253,7 @@ async def test_the_documentation_tells_the_real_status_codes(app: ASGIApp) -> No
     async with client_of(app) as client:
         document = (await client.get("/openapi.json")).json()
     answers = document["paths"]["/points"]["get"]["responses"]
-    assert answers.keys() == {"200", "400", "401", "406", "503", "default"}
+    assert answers.keys() == {"200", "400", "401", "404", "406", "503", "default"}
     assert answers["200"]["content"].keys() == {"application/json", "application/x-ndjson", "text/csv", ARROW}
     assert "application/problem+json" in answers["400"]["content"]
     assert [path for path, routes in document["paths"].items() if "'422'" in str(routes)] == [

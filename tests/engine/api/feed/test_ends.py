@@ -39,7 +39,7 @@ SERIES = Accepted("datacosmos")
 
 def soon_expired() -> str:
     now = datetime.now(UTC)
-    return SharedSecret(SECRET).issue(role=Role.USER, subject="ada", lifetime=timedelta(seconds=2), now=now)
+    return SharedSecret(SECRET).issue(role=Role.USER, subject="ada", lifetime=timedelta(seconds=3), now=now)
 
 
 async def test_a_stream_ends_with_its_token(address: str) -> None:
@@ -62,7 +62,7 @@ async def test_a_subscription_ends_with_its_token(address: str) -> None:
 async def test_whoever_needs_no_token_stays_beyond_it(address: str, points: Points) -> None:
     async with listening(address, who=soon_expired()) as events:
         await events.next()
-        await asyncio.sleep(2.1)  # there is nothing to await: nothing is to happen
+        await asyncio.sleep(3.1)  # there is nothing to await: nothing is to happen
         await points.add([stored := point()])
         assert await events.ids(1) == [stored.id]
 

@@ -136,7 +136,7 @@ async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(
     settings: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server.PING == 20
-    monkeypatch.setattr(server, "PING", 0.2)
+    monkeypatch.setattr(server, "PING", 0.5)
     app = app_of(settings, stores)
     async with (
         serving(app, settings, host="127.0.0.1", port=0, websockets=(PATH,)) as address,

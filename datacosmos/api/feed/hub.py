@@ -159,7 +159,7 @@ class Hub:
             self._opened.set_result(None)
 
     async def _read(self, stream: Stream) -> None:
-        """Until others want to be read for, too."""
+        """Until others want to be read for, too, or what comes may be for nobody any more."""
         while self._opened is not None and self._opened.done():
             try:
                 async with asyncio.timeout(None) as self._patience:
@@ -173,6 +173,8 @@ class Hub:
                 self.ring.add(batch)
                 self.wake()
                 await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * self._listeners.total()))
+                if self._since.keys() - self._listeners.keys():
+                    return
 
     @property
     def is_read(self) -> bool:

@@ -289,6 +289,21 @@ async def test_mongodb_is_asked_for_what_somebody_listens_to_and_anew_for_whoeve
         assert await ids(first, 1) == [also.id]
 
 
+async def test_mongodb_is_no_longer_asked_for_what_the_last_listener_has_left(feed: Feed, points: Points) -> None:
+    one, other = Accepted("one"), Accepted("other")
+    async with aclosing(feed.follow(one, None)) as stays:
+        await anext(stays)
+        async with aclosing(feed.follow(other, None)) as leaves:
+            await anext(leaves)
+        kept = list[int]()
+        for n in range(3):
+            await points.add([point(NOON + n * SECOND, series="other")])
+            await points.add([mine := point(NOON + n * SECOND, series="one")])
+            assert await ids(stays, 1) == [mine.id]
+            kept.append(feed.kept_bytes)
+        assert [kept[1] - kept[0], kept[2] - kept[1]] == [EVENT, EVENT]
+
+
 async def test_whoever_comes_back_while_a_stream_is_opened_for_another_misses_nothing(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:

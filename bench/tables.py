@@ -69,7 +69,7 @@ def _figures(measured: Measured) -> str:
         for size in shape.sizes:
             case = _case(shape, size)
             figure = measured.figure(case, OURS)
-            ours = [f"{figure[0]:,.3g}", f"{figure[1]:.2g}"] if figure else ["", ""]
+            ours = [_shown(figure[0], 3), _shown(figure[1], 2)] if figure else ["", ""]
             others = [_other(measured, case, name) for name in (NODE, PLAIN, BARE)]
             name = _name(shape) if size == shape.sizes[0] else ""
             lines.append(f"| {name} | {size:,} | {' | '.join(ours + others)} |")
@@ -81,10 +81,16 @@ def _other(measured: Measured, case: Case, name: str) -> str:
     figure, ours = measured.figure(case, name), measured.figure(case, OURS)
     if figure is None or ours is None:
         return ""
-    return f"{figure[0]:,.3g} ({ours[0] / figure[0]:.2g}), {figure[1]:,.2g} ({figure[1] / ours[1]:.2g})"
+    return f"{_shown(figure[0], 3)} ({ours[0] / figure[0]:.2g}), {_shown(figure[1], 2)} ({figure[1] / ours[1]:.2g})"
 
 
 def _name(shape: Shape) -> str:
     if shape.largest != TIME_VALUE.largest:
         return f"{shape.name} ({shape.largest:,} at most)"
     return f"`{shape.name}`" if shape in OF_POINTS[:2] else shape.name
+
+
+def _shown(figure: float, digits: int) -> str:
+    """With so many digits that mean something, and no exponent."""
+    rounded = float(f"{figure:.{digits}g}")
+    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else f"{rounded:.{digits}g}"

@@ -66,7 +66,9 @@ def summarise(settings: Settings, *, check: bool, mend: bool) -> None:
         click.echo("stopped before all was looked at", err=True)
         sys.exit(1)
     if mend:
-        click.echo(f"{differing} minutes and hours differed from their points, and are built anew", err=True)
+        click.echo(
+            f"{differing} minutes and hours differed from their points, and count as these from now on", err=True
+        )
     elif check:
         remedy = "; build them anew by summarise --mend" if differing else ""
         click.echo(f"{differing} minutes and hours differ from their points{remedy}", err=True)

@@ -46,8 +46,7 @@ class DrawnPoint:
 async def span_of(stores: Stores, series: str, start: datetime | None, end: datetime | None) -> tuple[int, int] | None:
     """From `start` or the first point to `end` or the last one; None where that is nothing."""
     if start is None:
-        first = await stores.points.first(series)
-        start = first.reading.time if first else None
+        start = (await stores.points.oldest([series])).get(series)
     if end is None:
         last = (await stores.points.latest([series])).get(series)
         end = last.reading.time if last else None

@@ -7,22 +7,9 @@ from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
 from datacosmos.store.mongo.connection import Document
 
 FIELDS = (
-    *(
-        "_id",
-        "source",
-        "series",
-        "time",
-        "value",
-        "tags",
-        "status",
-        "reason",
-        "reasons",
-        "received_at",
-        "raw",
-        "faults",
-    ),
-    *("duplicate_of", "identity", "sent_value"),
-)
+    "_id", "source", "series", "time", "value", "tags", "status", "reason",
+    "reasons", "received_at", "raw", "faults", "duplicate_of", "identity", "sent_value",
+)  # fmt: skip
 """In the order in which a document has them."""
 
 

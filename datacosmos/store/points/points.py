@@ -139,14 +139,6 @@ class Points:
                 found |= {(point.reading.time, point.reading.value): point for point in page}
         return [found[time] for time in times if time in found]
 
-    async def first(self, series: str) -> Point | None:
-        """The oldest accepted point of a series, without its raw payload."""
-        with read_errors():
-            found = await self._reads.find_one(
-                accepted_of(series), {"raw": 0}, sort={"time": 1, "_id": 1}, hint="range"
-            )
-        return from_document(found) if found else None
-
     async def oldest_discard(self, source: str, series: str | None) -> datetime | None:
         """When it was received, of a source, and of one of its series where that is given: one index seek."""
         where = discarded_for(None, source) | ({} if series is None else {"series": series})

@@ -1,9 +1,9 @@
-"""Makes the summaries: where marks say so, and of all that earlier versions stored without marks."""
+"""Makes the summaries: where marks say so, and of what `older` marks."""
 
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,14 +16,13 @@ from datacosmos.domain.summaries import DAY, HOUR, MINUTE
 from datacosmos.errors import Unavailable
 from datacosmos.store.mongo.connection import Database
 from datacosmos.store.mongo.lease import Lease
-from datacosmos.store.mongo.ranges import Window
-from datacosmos.store.points.points import Points
-from datacosmos.store.summaries.kinds import DISCARDS, POINTS, DiscardsOf, Key, Kind, Rows, Span, kind_of
+from datacosmos.store.summaries.kinds import DISCARDS, POINTS, Key, Kind, Rows, Span, kind_of
+from datacosmos.store.summaries.older import mark_discards, mark_points
 from datacosmos.store.summaries.parts import Summary
 from datacosmos.store.summaries.summaries import Summaries, Times
 
 log = structlog.stdlib.get_logger(__name__)
-MOST_MARKS, AT_ONCE, DAYS_AT_ONCE = 3000, 8, 100
+MOST_MARKS, AT_ONCE = 3000, 8
 TOGETHER = 25
 """Days of series that are read and written by the same commands, but for their points: most have few."""
 MOST_MINUTES = 500_000
@@ -54,40 +53,16 @@ class Builder:
 
     async def build_older(self) -> None:
         """What earlier versions stored has no marks: mark and build it, some days at a time, where that is not done."""
-        for kind, marked in ((POINTS, self._mark_points), (DISCARDS, self._mark_discards)):
+        for kind, marking in ((POINTS, mark_points), (DISCARDS, mark_discards)):
             parts = self._summaries.parts
             if await parts.are_complete(kind):
                 continue
-            async with aclosing(marked(await parts.reached(kind))) as days_marked:
+            async with aclosing(marking(self._summaries, await parts.reached(kind))) as days_marked:
                 async for series, day in days_marked:
                     await self.build()
                     await parts.reach(kind, series, day)
                     await self._lease.take()
             await parts.complete(kind)
-
-    async def _mark_points(self, reached: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int]]:
-        async with aclosing(_some(days(self._summaries.points, reached))) as found:
-            async for some in found:
-                minutes: dict[Key, list[int]] = defaultdict(list)
-                for series, _, day in some:
-                    minutes[series] += _minutes_of(day)
-                await self._summaries.names.add([(series, source) for series, source, _ in some])
-                await self._summaries.marks.add(minutes)
-                if len(some) == DAYS_AT_ONCE:
-                    series, _, day = some[-1]
-                    yield series, day
-
-    async def _mark_discards(self, reached: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int]]:
-        marked = 0
-        async with aclosing(days_of_discards(self._summaries.points, reached[1] if reached else None)) as found:
-            async for day, keys in found:
-                for some in _parted(keys):
-                    minutes: dict[Key, range] = dict.fromkeys(some, _minutes_of(day))
-                    await self._summaries.marks.add(minutes)
-                marked += len(keys)
-                if marked >= DAYS_AT_ONCE:
-                    marked = 0
-                    yield "", day
 
     async def _forget_deleted(self) -> None:
         """What a retention has deleted counts no longer, as `Summaries.discarded` tells: hours of it can go."""
@@ -187,30 +162,6 @@ def _replaced(parts: Rows, first: int, end: int, fresh: Rows) -> Rows:
     return np.concatenate([parts[parts["at"] < first], fresh, parts[parts["at"] >= end]])
 
 
-async def _some(found: AsyncGenerator[T]) -> AsyncGenerator[list[T]]:
-    """In lists of DAYS_AT_ONCE; the last may be shorter."""
-    some: list[T] = []
-    async with aclosing(found):
-        async for each in found:
-            some.append(each)
-            if len(some) == DAYS_AT_ONCE:
-                yield some
-                some = []
-    if some:
-        yield some
-
-
-def _parted(keys: Iterable[T]) -> Iterator[list[T]]:
-    """A day may have discards of very many."""
-    every = list(keys)
-    for first in range(0, len(every), DAYS_AT_ONCE):
-        yield every[first : first + DAYS_AT_ONCE]
-
-
-def _minutes_of(day: int) -> range:
-    return range(day // MINUTE, (day + DAY) // MINUTE)
-
-
 async def _each(work: Callable[[Kind, Mapping[Span, T]], Awaitable[None]], items: Mapping[Span, T]) -> set[Span]:
     """Some at once. Returns those that failed for a reason of their own; they keep no other from being built."""
     waiting, failed = deque(_grouped(items)), set[Span]()
@@ -245,23 +196,3 @@ def _grouped(spans: Iterable[Span]) -> Iterator[list[Span]]:
         some = [span for span in spans if kind_of(span[0]) is kind]
         for first in range(0, len(some), TOGETHER):
             yield some[first : first + TOGETHER]
-
-
-async def days(points: Points, after: tuple[str, int] | None = None) -> AsyncGenerator[tuple[str, str, int]]:
-    """Series, source, and the beginning of each day that has accepted points, by series and day, after one of them."""
-    found = await (points.next(after[0], to_datetime(after[1] + DAY - 1)) if after else points.next(""))
-    while found:
-        series, source, time = found
-        day = from_datetime(time) // DAY * DAY
-        yield series, source, day
-        found = await points.next(series, to_datetime(day + DAY - 1))
-
-
-async def days_of_discards(points: Points, after: int | None = None) -> AsyncGenerator[tuple[int, set[DiscardsOf]]]:
-    """The beginning of each day that has discards, after one of them, and of what it has them."""
-    at = await points.next_discard(to_datetime(EARLIEST if after is None else after + DAY))
-    while at:
-        day = from_datetime(at) // DAY * DAY
-        found = await points.discarded_keys(Window(to_datetime(day), to_datetime(day + DAY - 1)))
-        yield day, {DiscardsOf(source, some) for source, series in found for some in (None, series)}
-        at = await points.next_discard(to_datetime(day + DAY))

@@ -9,8 +9,8 @@ import numpy as np
 
 from datacosmos.domain.series import from_datetime, to_datetime
 from datacosmos.domain.summaries import DAY, HOUR, MINUTE
-from datacosmos.store.summaries.building import days, days_of_discards
 from datacosmos.store.summaries.kinds import DiscardsOf, Key, Level, Rows, kind_of
+from datacosmos.store.summaries.older import days, days_of_discards
 from datacosmos.store.summaries.summaries import Summaries, Times
 
 SIZES = {"minute": MINUTE, "hour": HOUR}

@@ -29,7 +29,7 @@ MILLISECOND = 1000  # microseconds
 MOST_POINTS = 5_000_000
 """Points that are read for one answer."""
 MOST_READ = 20_000
-"""Points that are rather read than their summaries, which are by the minute."""
+"""Points that are rather read than their summaries, which are by the minute; what is given whole is never more."""
 WIDE, NARROW = 4 * MINUTE, 10
 """Of spans narrower than that, in which half a minute can be seen, so many times as many points are read."""
 AT_ONCE = 500
@@ -164,7 +164,7 @@ class Summaries:
         return kind.gathered(found, found["at"])
 
     async def rows(self, key: Key, runs: Times, *, freely: bool = False) -> AsyncGenerator[Rows]:
-        """A part for each point, or a count for each moment and reason, in turns as `times_and_values`.
+        """A part for each point, or a count for each moment and reason, each batch in its turn unless `freely`.
 
         `runs` are as `Pieces` has them.
         """
@@ -179,12 +179,10 @@ class Summaries:
                 async for page in pages:
                     yield np.array(page, COUNT)
 
-    async def times_and_values(
-        self, series: str, start: int, end: int, *, freely: bool = False
-    ) -> AsyncGenerator[tuple[Times, Values]]:
-        """Of all accepted points of a range, in order, in batches, each in its turn among the lists unless `freely`."""
+    async def times_and_values(self, series: str, start: int, end: int) -> AsyncGenerator[tuple[Times, Values]]:
+        """Of all accepted points of a range, in order, in batches, each in its turn among the lists."""
         window = Window(to_datetime(start), to_datetime(end))
-        async with aclosing(self.points.columns(series, window, freely=freely)) as batches:
+        async with aclosing(self.points.columns(series, window)) as batches:
             async for columns in batches:
                 yield columns.time * MILLISECOND, columns.value
 

@@ -143,7 +143,7 @@ async def test_what_is_built_is_no_longer_counted_one_by_one(stores: Stores, dat
 async def test_discards_of_an_earlier_version_are_summarised_too(
     stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datacosmos.store.summaries.building.DAYS_AT_ONCE", 1)
+    monkeypatch.setattr("datacosmos.store.summaries.older.DAYS_AT_ONCE", 1)
     chance, points = random.Random(2), list[Point]()
     for number in range(3):
         points.append(received(f"d{number}", number * 86_400_000, chance))
@@ -161,7 +161,7 @@ async def test_discards_of_an_earlier_version_are_summarised_too(
 async def test_a_day_that_has_discards_of_many_series_is_marked_some_of_them_at_a_time(
     stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datacosmos.store.summaries.building.DAYS_AT_ONCE", 2)
+    monkeypatch.setattr("datacosmos.store.summaries.older.DAYS_AT_ONCE", 2)
     points = [
         point(None, Reason.SYSTEM, at=MIDNIGHT + timedelta(days=number // 5), id=f"d{number}", series=f"s{number % 5}")
         for number in range(10)

@@ -278,7 +278,7 @@ async def test_a_lease_is_kept_by_whoever_works_for_long(stores: Stores, databas
 async def test_what_earlier_versions_stored_is_built_from_where_it_was_cut_short(
     stores: Stores, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datacosmos.store.summaries.building.DAYS_AT_ONCE", 1)
+    monkeypatch.setattr("datacosmos.store.summaries.older.DAYS_AT_ONCE", 1)
     await stores.points.add([at(f"p{day}", day * 86_400_000, float(day)) for day in range(3)])
     reach, reached = SummaryParts.reach, list[int]()
 

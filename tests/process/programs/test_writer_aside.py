@@ -30,12 +30,13 @@ async def push(service: Program, count: int, day: int) -> None:
 
 
 async def until_counted(service: Program, count: int, messages: int) -> str:
-    """The metrics, once they have so many readings accepted, and so many messages written."""
+    """The metrics, once the last that a writer counts have so many readings accepted, and so many messages written."""
     async with asyncio.timeout(60):
         while True:
             metrics = (await service.get("/metrics")).text
             if ACCEPTED.findall(metrics) == [f"{count:.1f}"] and WRITTEN.findall(metrics) == [f"{messages:.1f}"]:
-                return metrics
+                # Read once more: of the writer's files, each a kind, another may have been read before this one.
+                return (await service.get("/metrics")).text
             await asyncio.sleep(0.05)
 
 

@@ -16,7 +16,8 @@ from datacosmos import __version__
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.routes import changes_routes
 from datacosmos.api.graphql.documented import ANSWER
-from datacosmos.api.graphql.http import PATH, Endpoint, Refused, graphql_routes, refuse
+from datacosmos.api.graphql.http import PATH, Endpoint, Refused, refuse
+from datacosmos.api.graphql.routes import graphql_routes
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.exports import Exports
 from datacosmos.api.media import HTML, JSON, VARY, negotiate

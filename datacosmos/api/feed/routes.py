@@ -66,21 +66,6 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         route_class=StrictRoute, tags=["changes"], dependencies=[Security(BEARER)], default_response_class=Response
     )
 
-    async def answer(request: Request, topic: Topic, asked: Asked, permissions: Permissions) -> Response:
-        [begin] = read_each(parse_time, {"start": asked.start})
-        choose(request.headers, (EVENT_STREAM,))
-        place = feed.place(topic, begin, asked.last_id or asked.after)
-        frames = feed.follow(topic, place, expires=expiry_of(permissions, topic))
-        try:
-            first = await anext(frames)  # what is wrong from the beginning is answered by a status
-        except StopAsyncIteration:
-            raise Unavailable("the service is about to stop; ask again once it has been started anew") from None
-        except Unavailable as error:
-            if not asked.last_id:
-                raise
-            return Streaming(request, _refusal(error, asked.last_id), frames)
-        return Streaming(request, _events(first, frames), frames)
-
     @router.get(
         "/changes", summary="The points of a series, as they are stored", description=ENDLESS, responses=ANSWERS
     )
@@ -93,7 +78,7 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
     ) -> Response:
         permissions = access.admit(request.headers)
         permissions.require_series(series)
-        return await answer(request, Accepted(series), Asked(start, after, last_event_id), permissions)
+        return await _answer(feed, request, Accepted(series), Asked(start, after, last_event_id), permissions)
 
     @router.get(
         "/changes/discards",
@@ -112,9 +97,26 @@ def changes_routes(feed: Feed, access: AccessControl) -> APIRouter:
         [wanted] = read_each(parse_reason, {"reason": reason})
         permissions = access.admit(request.headers)
         permissions.require_admin()
-        return await answer(request, Discarded(wanted, source), Asked(start, after, last_event_id), permissions)
+        return await _answer(feed, request, Discarded(wanted, source), Asked(start, after, last_event_id), permissions)
 
     return router
+
+
+async def _answer(feed: Feed, request: Request, topic: Topic, asked: Asked, permissions: Permissions) -> Response:
+    """What is wrong from the beginning is told by a status."""
+    [begin] = read_each(parse_time, {"start": asked.start})
+    choose(request.headers, (EVENT_STREAM,))
+    place = feed.place(topic, begin, asked.last_id or asked.after)
+    frames = feed.follow(topic, place, expires=expiry_of(permissions, topic))
+    try:
+        first = await anext(frames)
+    except StopAsyncIteration:
+        raise Unavailable("the service is about to stop; ask again once it has been started anew") from None
+    except Unavailable as error:
+        if not asked.last_id:
+            raise
+        return Streaming(request, _refusal(error, asked.last_id), frames)
+    return Streaming(request, _events(first, frames), frames)
 
 
 async def _refusal(error: Unavailable, cursor: str) -> AsyncGenerator[bytes]:

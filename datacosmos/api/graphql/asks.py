@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
+from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Message, Receive, Scope
 
+from datacosmos.api.media import EVENT_STREAM, GRAPHQL, JSON, negotiate
 from datacosmos.errors import Unavailable
 from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding
 from datacosmos.http.problems import RETRY_AFTER
@@ -95,3 +98,46 @@ def _is_hash_alone(fields: Any) -> bool:
             return True
         case _:
             return False
+
+
+class Call(NamedTuple):
+    """A request whose answer is to be of a type."""
+
+    scope: Scope
+    receive: Receive
+    headers: Headers
+    media_type: str
+
+    @property
+    def request_id(self) -> str:
+        return self.scope["state"]["request_id"]
+
+
+def usual_call(scope: Scope, receive: Receive, most: int) -> Call | None:
+    """None unless plain JSON of no more than so many bytes is to come, and JSON is wanted."""
+    headers = Headers(scope=scope)
+    media_type = None if scope["query_string"] else media_type_of(headers, JSON, EVENT_STREAM)
+    is_plain = False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            is_plain = value.partition(b";")[0].strip().lower() == JSON.encode()
+        elif name == b"content-encoding" or (name == b"content-length" and int(value) > most):
+            return None
+    is_usual = is_plain and media_type not in (None, EVENT_STREAM)
+    return Call(scope, receive, headers, media_type or JSON) if is_usual else None
+
+
+def again(message: Message, receive: Receive) -> Receive:
+    """The message, and then what is received."""
+    first = [message]
+
+    async def received() -> Message:
+        return first.pop() if first else await receive()
+
+    return received
+
+
+def media_type_of(headers: Headers, *offers: str) -> str | None:
+    """The best of the offers; the type that GraphQL has of its own is for those who name it."""
+    accept = ",".join(headers.getlist("accept"))
+    return negotiate(accept, (GRAPHQL, *offers) if GRAPHQL in accept.lower() else offers)

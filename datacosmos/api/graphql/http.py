@@ -4,28 +4,32 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
-from fastapi import APIRouter, Security
 from graphql import GraphQLError
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from datacosmos.api.bearer import BEARER
 from datacosmos.api.feed.feed import Feed
 from datacosmos.api.feed.streaming import Streaming
-from datacosmos.api.graphql.asks import Ask, Refused, decode, read_url, refusal_of
+from datacosmos.api.graphql.asks import (
+    Ask,
+    Call,
+    Refused,
+    again,
+    decode,
+    media_type_of,
+    read_url,
+    refusal_of,
+    usual_call,
+)
 from datacosmos.api.graphql.context import Context
-from datacosmos.api.graphql.documented import ANSWERS, BODY, PARAMETERS
+from datacosmos.api.graphql.documented import PARAMETERS
 from datacosmos.api.graphql.errors import present_error
 from datacosmos.api.graphql.event_stream import streamed
 from datacosmos.api.graphql.fast import dump
@@ -35,7 +39,7 @@ from datacosmos.api.graphql.websocket import serve
 from datacosmos.api.intake import Intake
 from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, join
 from datacosmos.api.lists.spool import Spool, Spools
-from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON, negotiate
+from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON
 from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.calculation.client import Calculation
 from datacosmos.errors import Unavailable, shorten
@@ -50,7 +54,6 @@ from datacosmos.store.stores import Stores
 
 PATH = "/graphql"
 PLAYGROUND = Path(__file__).parent / "playground"
-STATIC = "graphene_django_graphiql_static"  # a package that carries GraphiQL's files; its Django part is not used
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,19 +63,6 @@ QUERIES, ALL = [OperationType.QUERY], [OperationType.QUERY, OperationType.MUTATI
 SUBSCRIPTIONS = f"a subscription is answered by WebSocket, or as {EVENT_STREAM}, where Accept asks for that"
 UNREADABLE = (BodyTooLarge, UnknownEncoding, BrokenBody, BodyTooSlow, Unavailable)
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
-
-
-class Call(NamedTuple):
-    """A request whose answer is to be of a type."""
-
-    scope: Scope
-    receive: Receive
-    headers: Headers
-    media_type: str
-
-    @property
-    def request_id(self) -> str:
-        return self.scope["state"]["request_id"]
 
 
 class Endpoint:
@@ -99,13 +89,13 @@ class Endpoint:
 
     async def get(self, request: Request) -> Response:
         """Executes the query of the URL; a browser gets the playground."""
-        if _media_type(request.headers, JSON, HTML) == HTML:
+        if media_type_of(request.headers, JSON, HTML) == HTML:
             return FileResponse(PLAYGROUND / "index.html", headers=PAGE_HEADERS)
         return await self._answer(request)
 
     async def post(self, request: Request) -> Response:
         """Executes the query of the body, or streams the answers of a subscription."""
-        if _media_type(request.headers, JSON, EVENT_STREAM) == EVENT_STREAM:
+        if media_type_of(request.headers, JSON, EVENT_STREAM) == EVENT_STREAM:
             return await self._stream(request)
         return await self._answer(request)
 
@@ -145,7 +135,7 @@ class Endpoint:
         """The same as `post` from bytes to bytes, where the head is of a usual kind and the body came at once."""
 
         async def post(scope: Scope, receive: Receive, send: Send) -> None:
-            call = _usual_call(scope, receive, self.settings.max_request_bytes)
+            call = usual_call(scope, receive, self.settings.max_request_bytes)
             if call is None:
                 await otherwise(scope, receive, send)
                 return
@@ -157,7 +147,7 @@ class Endpoint:
             body: bytes = message.get("body", b"")
             is_whole = message["type"] == "http.request" and not message.get("more_body", False)
             if not is_whole or len(body) > self.settings.max_request_bytes:
-                await otherwise(scope, _again(message, receive), send)
+                await otherwise(scope, again(message, receive), send)
                 return
             answer = await self._execute(call, partial(decode, body.removeprefix(BOM_UTF8)))
             await answer(scope, receive, send)
@@ -165,7 +155,7 @@ class Endpoint:
         return post
 
     async def _answer(self, request: Request) -> Response:
-        media_type = _media_type(request.headers, JSON)
+        media_type = media_type_of(request.headers, JSON)
         if media_type is None:
             return refuse(Refused(406, f"the answer is {GRAPHQL} or {JSON}, and Accept takes neither"), JSON)
         try:
@@ -233,60 +223,6 @@ class Endpoint:
         if (whole := join(pieces)) is not None:
             return ShortAnswer(whole, status, headers)
         return LongAnswer(pieces, spool, self._pace, status, headers)
-
-
-def _usual_call(scope: Scope, receive: Receive, most: int) -> Call | None:
-    """None unless plain JSON of no more than so many bytes is to come, and JSON is wanted."""
-    headers = Headers(scope=scope)
-    media_type = None if scope["query_string"] else _media_type(headers, JSON, EVENT_STREAM)
-    is_plain = False
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            is_plain = value.partition(b";")[0].strip().lower() == JSON.encode()
-        elif name == b"content-encoding" or (name == b"content-length" and int(value) > most):
-            return None
-    is_usual = is_plain and media_type not in (None, EVENT_STREAM)
-    return Call(scope, receive, headers, media_type or JSON) if is_usual else None
-
-
-def _again(message: Message, receive: Receive) -> Receive:
-    """The message, and then what is received."""
-    first = [message]
-
-    async def again() -> Message:
-        return first.pop() if first else await receive()
-
-    return again
-
-
-def graphql_routes(endpoint: Endpoint) -> APIRouter:
-    router = APIRouter(tags=["graphql"])
-    add = partial(
-        router.add_api_route,
-        PATH,
-        response_class=Response,
-        responses=ANSWERS,
-        dependencies=[Security(BEARER)],
-    )
-    add(endpoint.get, methods=["GET"], summary="A query in the URL", openapi_extra={"parameters": PARAMETERS})
-    add(endpoint.post, methods=["POST"], summary="A query in the body", openapi_extra={"requestBody": BODY})
-    router.add_api_websocket_route(PATH, endpoint.connect)
-    others = ["DELETE", "OPTIONS", "PATCH", "PUT"]
-    router.add_api_route(PATH, _refuse_method, methods=others, include_in_schema=False)
-    files = StaticFiles(directory=PLAYGROUND, packages=[(STATIC, f"static/{STATIC}")])
-    router.mount(f"{PATH}/static", files)
-    return router
-
-
-async def _refuse_method() -> None:
-    """A route of its own, so that Allow names both of the others."""
-    raise HTTPException(405, headers={"Allow": "GET, POST"})
-
-
-def _media_type(headers: Headers, *offers: str) -> str | None:
-    """The best of the offers; the type that GraphQL has of its own is for those who name it."""
-    accept = ",".join(headers.getlist("accept"))
-    return negotiate(accept, (GRAPHQL, *offers) if GRAPHQL in accept.lower() else offers)
 
 
 def _is_unavailable(result: ExecutionResult) -> bool:

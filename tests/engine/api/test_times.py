@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from datacosmos.api.graphql.http import graphql_routes
+from datacosmos.api.graphql.routes import graphql_routes
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.series import from_datetime
 from datacosmos.http.middleware import Requests

@@ -22,8 +22,9 @@ from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
 from datacosmos.api.graphql.fast import objects
-from datacosmos.api.graphql.http import PATH, graphql_routes
+from datacosmos.api.graphql.http import PATH
 from datacosmos.api.graphql.listings import Listing, Page
+from datacosmos.api.graphql.routes import graphql_routes
 from datacosmos.api.lists import spool, turns
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.minutes import Location

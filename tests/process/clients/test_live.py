@@ -15,15 +15,13 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from datacosmos.api.feed.feed import Feed
-from datacosmos.api.graphql.http import PATH
 from datacosmos.engines.data_dir import free_port
-from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
-from tests.asking import SECOND, SECRET, app_of, point
+from tests.asking import SECOND, point
 from tests.browser import browser_page
 from tests.process.clients import HERE, installed_node
+from tests.serving import live
 
 ROOT = Path(__file__).parents[3]
 PAGE, README = ROOT / "docs" / "frontend.md", ROOT / "README.md"
@@ -89,17 +87,9 @@ async def test_each_point_is_drawn_once_as_it_is_stored_also_across_a_new_start_
     stored = [point(START + number * SECOND) for number in range(5)]
     port = free_port(0)
 
-    @asynccontextmanager
-    async def service() -> AsyncGenerator[str]:
-        feed = Feed(settings, stores.changes, SECRET)
-        app = app_of(settings, stores, feed=feed)
-        async with serving(app, settings, host="127.0.0.1", port=port, websockets=[PATH]) as address:
-            yield address
-            feed.stop()
-
     await stores.points.add(stored[:2])
     async with AsyncExitStack() as client:
-        async with service() as address:
+        async with live(settings, stores, port) as address:
             script = example(title).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             if title == "EventSource":
                 drawn, _ = await client.enter_async_context(in_browser(script, address))
@@ -110,7 +100,7 @@ async def test_each_point_is_drawn_once_as_it_is_stored_also_across_a_new_start_
                 await stores.points.add([stored[2]])
                 assert await drawn() == ["ACCEPTED", stored[2].id]
         await stores.points.add([stored[3]])
-        async with service(), asyncio.timeout(PATIENCE):
+        async with live(settings, stores, port), asyncio.timeout(PATIENCE):
             assert await drawn() == ["ACCEPTED", stored[3].id]
             await stores.points.add([stored[4]])
             assert await drawn() == ["ACCEPTED", stored[4].id]

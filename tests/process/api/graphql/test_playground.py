@@ -1,8 +1,6 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import urlencode, urlsplit
@@ -10,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from starlette.types import ASGIApp
 
-from datacosmos.api.feed.feed import Feed
 from datacosmos.api.graphql.http import PATH
 from datacosmos.domain.points import Reason
 from datacosmos.engines.data_dir import free_port
@@ -18,8 +15,9 @@ from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
-from tests.asking import ADMIN, NOON, SECOND, SECRET, app_of, bearer, point
+from tests.asking import ADMIN, NOON, SECOND, bearer, point
 from tests.browser import browser_page
+from tests.serving import live
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -123,22 +121,14 @@ async def test_a_subscription_goes_on_behind_its_cursor_across_a_new_start_of_th
 ) -> None:
     port = free_port(0)
 
-    @asynccontextmanager
-    async def service() -> AsyncGenerator[str]:
-        feed = Feed(settings, stores.changes, SECRET)
-        app = app_of(settings, stores, feed=feed)
-        async with serving(app, settings, host="127.0.0.1", port=port, websockets=[PATH]) as address:
-            yield address
-            feed.stop()
-
     query = "subscription ($after: String) { changes(after: $after) { cursor events { point { id } } } }"
     async with browser_page() as (page, _):
-        async with service() as address:
+        async with live(settings, stores, port) as address:
             await page.goto(f"{address}/graphql?{urlencode({'query': query, 'variables': '{}'})}")
             await page.click(".graphiql-execute-button")
             await page.wait_for_selector(".result-window >> text=events")
             await stores.points.add([seen := point()])
             await page.wait_for_selector(f".result-window >> text={seen.id}")
         await stores.points.add([missed := point(NOON + SECOND)])
-        async with service():
+        async with live(settings, stores, port):
             await page.wait_for_selector(f".result-window >> text={missed.id}")

@@ -5,7 +5,7 @@
 A million points are stored as DataCosmos stores them, and some discards, readings of a sensor, and minutes of a phone.
 All servers must give the same answers before any is measured. Then they are asked in turns, each request for another
 range: with variables, and with the times written into the query; by one client, and by eight. A full run takes some
-twelve minutes on a quiet machine, and writes the tables of README.md and docs/speed.md, too.
+fifteen minutes on a quiet machine, and writes the tables of README.md and docs/speed.md, too.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ LONG, SLOWEST = 2, 4  # requests of a round for the largest lists, of one client
 Asked = dict[tuple[Case, Server], Iterator[bytes]]
 
 
-async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: float) -> Measured:
+async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: float, warming: float) -> Measured:
     measured = Measured(sizes)
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}", err=True)
@@ -40,7 +40,8 @@ async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: fl
             if case.size == case.shape.largest and (number or (not is_ours and _is_too_slow(measured, case, server))):
                 continue  # once is enough of what takes so long
             began, used = time.perf_counter(), time.process_time()
-            figure = await one_round(server, case, asked[case, server], sizes[case] // 2, seconds)
+            warm = seconds / 5 if number else warming
+            figure = await one_round(server, case, asked[case, server], sizes[case] // 2, seconds, warm)
             measured.rounds[case][server.name].append(figure)
             share = (time.process_time() - used) / (time.perf_counter() - began)
             measured.clients_share = max(measured.clients_share, share)
@@ -53,12 +54,14 @@ def _is_too_slow(measured: Measured, case: Case, server: Server) -> bool:
     return case.clients > 1 and alone is not None and case.clients / alone[0].rate > SLOWEST
 
 
-async def one_round(server: Server, case: Case, asked: Iterator[bytes], least: int, seconds: float) -> Figure:
+async def one_round(
+    server: Server, case: Case, asked: Iterator[bytes], least: int, seconds: float, warm: float
+) -> Figure:
     requests = (server.request(case, body) for body in asked)
     largest = case.size == case.shape.largest
     most = max(LONG, case.clients) if largest else 10**9
     if not largest:
-        await load(server.url, requests, clients=case.clients, least=least, seconds=seconds / 5)  # warms it up
+        await load(server.url, requests, clients=case.clients, least=least, seconds=warm)
     began = server.processor_time()
     done = await load(
         server.url, requests, clients=case.clients, least=least, most=most, seconds=60 if largest else seconds
@@ -86,7 +89,7 @@ async def measure_beside(ours: Server, measured: Measured, large: Case, small: C
     await asking
 
 
-async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float) -> Measured:
+async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float, warming: float) -> Measured:
     asked: Asked = {}
     sizes: dict[Case, int] = {}
     for case in cases(SHAPES):
@@ -97,7 +100,7 @@ async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float)
         sizes[case] = sizes[like] if like in sizes else check_identical(able, like, next(like.bodies(stored)))
         asked |= {(case, server): case.bodies(stored) for server in able}
     click.echo("all answers are the same", err=True)
-    measured = await measure(asked, sizes, rounds, seconds)
+    measured = await measure(asked, sizes, rounds, seconds, warming)
     largest = Case(TIME_VALUE, TIME_VALUE.largest, "variables", 1)
     await measure_memory(found, measured, largest, stored)
     await measure_beside(found[0], measured, largest, largest._replace(size=10), stored)
@@ -109,18 +112,19 @@ async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float)
 @click.option("--quick", is_flag=True, help="Some minutes: fewer points, one short round; only to see that all works.")
 @click.option("--rounds", default=2)
 @click.option("--seconds", default=0.5, help="How long each server is asked in a round for the smaller lists.")
+@click.option("--warming", default=1.5, help="How long before: Node compiles what it has run some thousand times.")
 @click.option("--points", "stored", default=1_000_000, help="How many are stored.")
 @click.option("--server", "names", multiple=True, type=click.Choice(list(PROGRAMS)), help="A peer; none: the usual.")
-def main(*, quick: bool, rounds: int, seconds: float, stored: int, names: Collection[str]) -> None:
+def main(*, quick: bool, rounds: int, seconds: float, warming: float, stored: int, names: Collection[str]) -> None:
     """DataCosmos beside its peers."""
     if quick:
-        rounds, seconds, stored = 1, 0.1, min(stored, 200_000)
+        rounds, seconds, warming, stored = 1, 0.1, 0.02, min(stored, 200_000)
     # The poller of the service has nothing to poll, so that it leaves the machine alone.
     with service(DATACOSMOS_DATA_SERVER_URL="http://127.0.0.1:1") as whole:
         click.echo(f"storing {stored:,} points", err=True)
         store(whole.mongodb_url, stored)
         with servers(whole, names or USUAL, max_points=TIME_VALUE.largest) as found:
-            measured = uvloop.run(run(found, stored, rounds, seconds))
+            measured = uvloop.run(run(found, stored, rounds, seconds, warming))
     keep("queries", report(measured, stored, rounds, seconds), plot(measured))
     if not quick and not names:
         refresh(measured)

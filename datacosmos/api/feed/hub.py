@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -43,18 +44,21 @@ class Hub:
 
     @asynccontextmanager
     async def listening(self, topic: Topic) -> AsyncGenerator[None]:
-        """While somebody is inside, the topic is read. Raises StoreUnavailable where it can't be."""
+        """While somebody is inside, the topic is read, once it was `opened`."""
         asked = _asked(topic)
         self._listeners[asked] += 1
         try:
-            while asked not in self._since:
-                await asyncio.shield(self._opening())
             yield
         finally:
             self._listeners[asked] -= 1
             self._listeners = +self._listeners
             if not self._listeners:
                 await self._end()
+
+    async def opened(self, topic: Topic) -> None:
+        """Returns once the topic is read. Raises StoreUnavailable where it can't be."""
+        while _asked(topic) not in self._since:
+            await asyncio.shield(self._opening())
 
     def _opening(self) -> asyncio.Future[None]:
         """Until a stream of all topics is open."""
@@ -104,9 +108,7 @@ class Hub:
         self.ring.begin()
         self._since.clear()
         if task is not None:
-            while not task.done():  # the driver may swallow a cancellation
-                task.cancel()
-                await asyncio.wait({task}, timeout=PATIENCE)
+            await end(task)
 
     async def _run(self) -> None:
         try:
@@ -196,6 +198,15 @@ def _future() -> asyncio.Future[None]:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
+
+
+async def end(task: asyncio.Future[Any]) -> None:
+    """Soon, though the driver may swallow a cancellation, and a stream that MongoDB does not close is waited for."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=PATIENCE)
+    if not task.cancelled():
+        task.exception()  # at which nobody need look
 
 
 def _settle(news: asyncio.Future[None]) -> None:

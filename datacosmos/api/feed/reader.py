@@ -14,7 +14,7 @@ from datetime import timedelta
 from math import inf
 
 from datacosmos.api.feed.frames import Frame
-from datacosmos.api.feed.hub import Hub
+from datacosmos.api.feed.hub import Hub, end
 from datacosmos.api.feed.ring import Entry
 from datacosmos.auth.issuers import EXPIRED
 from datacosmos.bounds import Bound
@@ -55,7 +55,8 @@ class Reader:
         self._shared, self._hub = shared, shared.hub
         self._topic, self._make_frame, self._expires = topic, make_frame, expires
         self._place = NOWHERE
-        self._told = -inf  # when the last frame was made, in the event loop's time
+        self._has_told = False
+        self._last = -inf  # when the last frame was made, or the first asked for, in the event loop's time
 
     async def frames(self, place: Place | None) -> AsyncGenerator[Frame]:
         """From a place on, or from now, until the process stops; the last one has the last cursor, if there is any.
@@ -64,37 +65,71 @@ class Reader:
         error, or a browser of any status but 200, would give up. Raises CursorExpired, Lagging, StoreUnavailable,
         Overloaded and Unauthenticated.
         """
-        self._place = place or NOWHERE
+        self._place, self._last = place or NOWHERE, asyncio.get_running_loop().time()
         failures = 0
-        while self._goes_on():
-            try:
-                async with aclosing(self._read()) as frames:
-                    async for frame in frames:
-                        failures = 0
-                        yield frame
-            except StoreUnavailable:
-                if not self._place.mark:
-                    raise
-                if self._silence <= 0:
-                    yield self._heartbeat()
-                await BACKOFF.pause(failures, self._shared.stopping)
-                failures += 1
-        if self._place != NOWHERE:  # else a cursor would not tell from when on
-            yield self._heartbeat()
-
-    async def _read(self) -> AsyncGenerator[Frame]:
-        """Until the process stops. Raises the same."""
         async with self._hub.listening(self._topic):
-            if self._place == NOWHERE:
-                self._place = Place(self._hub.ring.mark)
-            if self._place.past is not None:
-                async with self._shared.past.turn():
-                    async for frame in self._read_past():
-                        yield frame
             while self._goes_on():
-                number = self._hub.number_after(self._topic, self._place.mark)
-                async for frame in self._catch_up() if number is None else self._follow(number):
+                try:
+                    async with aclosing(self._read(failures)) as frames:
+                        async for frame in frames:
+                            failures = 0
+                            yield frame
+                except StoreUnavailable:
+                    if not self._place.mark:
+                        raise
+                    if not self._has_told:
+                        yield self._heartbeat()
+                    failures += 1
+            if self._place != NOWHERE:  # else a cursor would not tell from when on
+                yield self._heartbeat()
+
+    def _read(self, failures: int) -> AsyncGenerator[Frame]:
+        """From the ring, or on the way to it. Raises the same."""
+        number = self._number
+        return self._on_time(self._approach(failures)) if number is None else self._follow(number)
+
+    async def _approach(self, failures: int) -> AsyncGenerator[Frame]:
+        """The past, and what was missed, until they are in the ring. Raises the same."""
+        if failures:
+            await BACKOFF.pause(failures - 1)
+        await self._hub.opened(self._topic)
+        if self._place == NOWHERE:
+            self._place = Place(self._hub.ring.mark)
+        if self._place.past is not None:
+            async with self._shared.past.turn():
+                async for frame in self._read_past():
                     yield frame
+        if self._number is None:
+            async for frame in self._catch_up():
+                yield frame
+
+    @property
+    def _number(self) -> int | None:
+        """Of the next entry of the ring; None where it is not there, or is not to be read yet."""
+        return None if self._place.past else self._hub.number_after(self._topic, self._place.mark)
+
+    async def _on_time(self, frames: AsyncGenerator[Frame]) -> AsyncGenerator[Frame]:
+        """The same, with heartbeats while MongoDB keeps the next one waiting; nor does it keep a stop waiting."""
+        stopping = asyncio.ensure_future(self._shared.stopping.wait())
+        reading = asyncio.ensure_future(anext(frames, None))
+        try:
+            while True:
+                await asyncio.wait({reading, stopping}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    if (frame := reading.result()) is None:
+                        return
+                    yield frame
+                    reading = asyncio.ensure_future(anext(frames, None))
+                elif not self._goes_on():
+                    return
+                elif self._silence <= 0:
+                    yield self._heartbeat()
+        finally:
+            place = self._place
+            stopping.cancel()
+            await end(reading)
+            await frames.aclose()
+            self._place = place  # what may have been read after all is told to nobody
 
     def _goes_on(self) -> bool:
         """Whether to. Raises Unauthenticated."""
@@ -103,7 +138,7 @@ class Reader:
         return not self._shared.stopping.is_set()
 
     def _frame(self, changes: Sequence[Change] = ()) -> Frame:
-        self._told = asyncio.get_running_loop().time()
+        self._has_told, self._last = True, asyncio.get_running_loop().time()
         return self._make_frame(self._place, changes)
 
     def _heartbeat(self) -> Frame:
@@ -111,8 +146,13 @@ class Reader:
 
     @property
     def _silence(self) -> float:
-        """Seconds for which nothing need be said."""
-        return HEARTBEAT - (asyncio.get_running_loop().time() - self._told)
+        """Seconds for which nothing need be said; whoever has no cursor yet has nothing to say."""
+        return HEARTBEAT - (asyncio.get_running_loop().time() - self._last) if self._place.mark else inf
+
+    @property
+    def _patience(self) -> float:
+        """Seconds until there is something to say, or the token has expired."""
+        return min(self._silence, self._expires - time.time())
 
     # The past
 
@@ -156,14 +196,14 @@ class Reader:
                 ]
                 is_over = batch.mark >= end or (batch.at_end and batch.mark >= page.last_mark)
                 self._place = Place(end if is_over else batch.mark, key)
-                if changes or self._silence <= 0:
+                if changes:
                     yield self._frame(changes)
 
     # The present
 
     async def _follow(self, number: int) -> AsyncGenerator[Frame]:
         """What comes, from the ring; ends where this reader has fallen out of it."""
-        if self._told == -inf:
+        if not self._has_told:
             yield self._heartbeat()  # where they are
         while self._goes_on():
             while (entry := self._hub.entry(number)) is not None:
@@ -176,24 +216,24 @@ class Reader:
                 return
             if self._place.mark < self._hub.ring.mark:
                 self._place = Place(self._hub.ring.mark)
-            if (silence := self._silence) <= 0:
+            if self._silence <= 0:
                 yield self._heartbeat()
             else:
-                await self._hub.wait(number, min(silence, self._expires - time.time()))
+                await self._hub.wait(number, self._patience)
 
     async def _catch_up(self) -> AsyncGenerator[Frame]:
         """What was committed before the ring begins, from a stream of their own. Raises Lagging."""
         async with self._own_turn(), self._shared.changes.opened((self._topic,), self._place.mark) as (stream, _):
-            if self._told == -inf:
+            if not self._has_told:
                 yield self._heartbeat()
             now = asyncio.get_running_loop().time
             deadline, behind = now() + CATCH_UP, self._behind
-            while self._hub.number_after(self._topic, self._place.mark) is None and self._goes_on():
+            while self._number is None and self._goes_on():
                 batch = await stream.read(SOON)
                 frame = self._of(batch)
                 self._place = Place(batch.mark)
-                if frame or self._silence <= 0:
-                    yield frame or self._heartbeat()
+                if frame:
+                    yield frame
                 if now() > deadline:
                     if self._behind >= behind:
                         raise Lagging(TOO_SLOW)
@@ -210,7 +250,7 @@ class Reader:
         try:
             taken = await self._shared.own.acquire()
         except Overloaded:
-            if self._told == -inf:
+            if not self._has_told:
                 raise
             raise Lagging(TOO_SLOW) from None
         try:
@@ -223,7 +263,7 @@ class Reader:
         if entry.batch.first <= self._place.mark:
             return self._of(entry.batch)
         if frame := self._hub.ring.frame(entry, self._topic):
-            self._place, self._told = frame.place, asyncio.get_running_loop().time()
+            self._place, self._last = frame.place, asyncio.get_running_loop().time()
         return frame
 
     def _of(self, batch: Batch) -> Frame | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,3 +46,16 @@ async def line_to(address: str) -> AsyncGenerator[Line]:
         yield line
     finally:
         line.close()
+
+
+def _own_address() -> str | None:
+    """One of this machine that is no loopback; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
+
+
+OWN = _own_address()

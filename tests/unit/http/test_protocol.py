@@ -2,7 +2,6 @@
 
 import asyncio
 import resource
-import socket
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from datacosmos.errors import Overloaded
 from datacosmos.http.admission import RESERVE, Admission, most_connections
-from tests.lines import Line, line_to
+from tests.lines import OWN, Line, line_to
 from tests.unit.http.echo import echo, line, refused, server, settings_of
 
 OFFERS = {
@@ -264,20 +263,10 @@ async def test_a_connection_that_is_being_answered_is_left_alone_and_the_new_one
         assert await first.status() == 200
 
 
-def own_address() -> str | None:
-    """One of this machine that is no loopback; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        return str(probe.getsockname()[0])
-
-
-@pytest.mark.skipif(own_address() is None, reason="this machine has no address but loopback")
+@pytest.mark.skipif(OWN is None, reason="this machine has no address but loopback")
 @pytest.mark.parametrize("trusted", [False, True])
 async def test_one_address_gets_its_part_unless_it_is_a_proxy(*, trusted: bool) -> None:
-    host = str(own_address())
+    host = str(OWN)
     changes: dict[str, Any] = {"max_connections_per_address": 1, "proxies": [host] if trusted else []}
     async with server(host, **changes) as address, line_to(address), line_to(address) as second:
         await second.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -67,7 +67,7 @@ async def listening(
     """One whose stream has begun, with its first message read."""
     headers = bearer(who) | {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
     async with (
-        httpx.AsyncClient(timeout=30, base_url=address) as client,
+        httpx.AsyncClient(timeout=30, base_url=address, trust_env=False) as client,
         client.stream("GET", path, headers=headers, params=parameters) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()

@@ -1,8 +1,8 @@
 """How a stream ends, and what each ending tells: the code, and the last cursor, from which all goes on."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -33,6 +33,7 @@ from datacosmos.store.stores import Stores
 from tests.asking import NOON, SECOND, SECRET, app_of, client_without_store, point
 from tests.engine.api.feed.listening import listening
 from tests.engine.api.feed.talking import talking
+from tests.lines import OWN
 
 SERIES = Accepted("datacosmos")
 
@@ -448,6 +449,39 @@ async def test_streams_and_websockets_count_as_connections(settings: Settings, s
             assert (await client.get("/health/live")).status_code == 503
         async with talking(address) as talk:
             await talk.begin()
+
+
+@asynccontextmanager
+async def subscribing_by_sse(address: str) -> AsyncGenerator[None]:
+    """GraphQL over server-sent events, which have begun."""
+    headers, query = {"Accept": "text/event-stream"}, {"query": "subscription { changes { cursor } }"}
+    async with (
+        httpx.AsyncClient(base_url=address, trust_env=False) as client,
+        client.stream("POST", PATH, json=query, headers=headers) as answer,
+    ):
+        assert answer.status_code == 200, await answer.aread()
+        yield
+
+
+@pytest.mark.skipif(OWN is None, reason="this machine has no address but loopback")
+@pytest.mark.parametrize("connected", [listening, subscribing_by_sse, talking])
+async def test_streams_and_websockets_count_for_their_address_until_their_clients_leave(
+    settings: Settings, stores: Stores, connected: Callable[[str], AbstractAsyncContextManager[object]]
+) -> None:
+    changes = {"max_connections_per_address": 1, "allowed_hosts": [OWN]}
+    one = Settings.model_validate(settings.model_dump() | changes)
+    app = app_of(one, stores)
+    async with (
+        serving(app, one, host=str(OWN), port=0, websockets=(PATH,)) as address,
+        httpx.AsyncClient(base_url=address, trust_env=False) as client,
+    ):
+        async with connected(address):
+            refused = await client.get("/health/live")
+            assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+            assert "from your address" in refused.text
+        async with asyncio.timeout(5):  # in which the server sees that its client is gone
+            while (await client.get("/health/live")).status_code == 503:
+                pass
 
 
 async def test_a_store_that_is_unavailable_is_a_503_for_whoever_begins(settings: Settings) -> None:

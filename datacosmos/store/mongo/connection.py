@@ -123,7 +123,7 @@ async def connect(
     finally:
         client.close()
         if client.wire is not None:
-            await client.wire.close()
+            client.wire.close()
         await client.reads.close()
 
 

@@ -7,25 +7,24 @@ alone; where one of them is gone, `wire_of` says so and gives None, and commands
 # pyright: reportPrivateUsage=false
 
 import asyncio
-import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import bson
 import structlog
+from bson import encode
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.pool import AsyncConnection, Pool
+from pymongo.asynchronous.pool import Pool
 from pymongo.asynchronous.topology import Topology
-from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, OperationFailure, ProtocolError, PyMongoError
+from pymongo.errors import AutoReconnect, NotPrimaryError, OperationFailure, PyMongoError
 from pymongo.network_layer import AsyncNetworkingInterface, PyMongoProtocol
 from pymongo.server_selectors import writable_server_selector
 
+from datacosmos.store.mongo.line import Line
+
 log = structlog.stdlib.get_logger(__name__)
-HEAD = struct.Struct("<iiiiiB")  # length, request id, response to, opcode, flags, kind of section
-OP_MSG, BEFORE_DOCUMENT, LONGEST = 2013, 5, 48_000_000
 PATIENCE = 0.05  # seconds that an operation may go on after it was asked to end, before it is asked again
 CURSOR = b"\x03cursor\0"  # what a reply begins with that refuses nothing, behind its size
 NOT_PRIMARY = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
@@ -33,13 +32,8 @@ NEEDED: tuple[tuple[type[Any], str], ...] = (
     (AsyncMongoClient, "_get_topology"),
     (Topology, "select_server"),
     (Pool, "connect"),
-    (AsyncConnection, "close_conn"),
     (AsyncNetworkingInterface, "get_conn"),
-    (AsyncNetworkingInterface, "is_closing"),
-    (PyMongoProtocol, "write"),
-    (PyMongoProtocol, "read"),
     (PyMongoProtocol, "transport"),
-    (PyMongoProtocol, "_pending_messages"),
 )
 
 
@@ -48,8 +42,7 @@ class Wire:
 
     def __init__(self, client: AsyncMongoClient[Any], timeout: float) -> None:
         self._client, self._timeout = client, timeout
-        self._idle: list[AsyncConnection] = []
-        self._number = 0
+        self._idle: list[Line] = []
         self._is_closed = False
 
     async def id_of(self, session: AsyncClientSession) -> Mapping[str, Any]:
@@ -57,77 +50,62 @@ class Wire:
         await self._client._get_topology()  # noqa: SLF001 - before that it has none
         return session.session_id
 
-    async def ask(self, database: str, command: dict[str, Any], session_id: Mapping[str, Any]) -> memoryview:
+    async def ask(self, database: str, command: Mapping[str, Any], session_id: Mapping[str, Any]) -> bytes | memoryview:
         """The reply's bytes. Left early, the operation ends in MongoDB too, by its session, before this does."""
-        body = bson.encode(command | {"lsid": session_id, "$db": database})
-        connection = self._recall() or await self._connect()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        late = loop.call_at(deadline, connection.conn.get_conn.transport.abort)
+        body = encode({**command, "lsid": session_id, "$db": database})
+        line = self._recall() or await self._connect()
         try:
-            reply = await self._exchange(connection, body)
+            reply = await line.ask(body)
         except asyncio.CancelledError:
-            await self._end(connection, session_id)
+            await self._end(line, session_id)
             raise
-        except (OSError, ProtocolError) as error:
-            await connection.close_conn(None)
-            await self._drop_idle()
-            raise (NetworkTimeout if loop.time() >= deadline else AutoReconnect)(str(error)) from error
-        finally:
-            late.cancel()
-        self._idle.append(connection)
+        except AutoReconnect:
+            self._drop_idle()
+            raise
+        self._idle.append(line)
         if self._is_closed:
-            await self._drop_idle()
-        if bytes(reply[4 : 4 + len(CURSOR)]) != CURSOR:
-            await self._check(RawBSONDocument(bytes(reply)))
+            self._drop_idle()
+        if reply[4 : 4 + len(CURSOR)] != CURSOR:
+            self._check(RawBSONDocument(bytes(reply)))
         return reply
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """What is still under way closes its connection itself."""
         self._is_closed = True
-        await self._drop_idle()
+        self._drop_idle()
 
-    async def _end(self, connection: AsyncConnection, session_id: Mapping[str, Any]) -> None:
-        """It is over once its reply has come, which PyMongo then no longer waits for."""
-        protocol = connection.conn.get_conn
+    async def _end(self, line: Line, session_id: Mapping[str, Any]) -> None:
+        """It is over once its reply has come."""
         try:
-            await kill(self._client, session_id, lambda: not protocol._pending_messages)  # noqa: SLF001
+            await kill(self._client, session_id, lambda: line.is_idle)
         finally:
-            await connection.close_conn(None)
+            line.close()
 
-    async def _drop_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.close_conn(None)
-
-    def _recall(self) -> AsyncConnection | None:
+    def _drop_idle(self) -> None:
         while self._idle:
-            connection = self._idle.pop()
-            if not connection.conn.is_closing():
-                return connection
+            self._idle.pop().close()
+
+    def _recall(self) -> Line | None:
+        while self._idle:
+            line = self._idle.pop()
+            if not line.is_closed:
+                return line
         return None
 
-    async def _connect(self) -> AsyncConnection:
+    async def _connect(self) -> Line:
         topology = await self._client._get_topology()  # noqa: SLF001
         server = await topology.select_server(writable_server_selector, "find")
         connection = await server.pool.connect()
         server.pool.active_contexts.discard(connection.cancel_context)  # else the pool would keep it for ever
-        return connection
+        return Line(connection.conn.get_conn.transport, self._timeout)
 
-    async def _exchange(self, connection: AsyncConnection, body: bytes) -> memoryview:
-        self._number = self._number % (2**31 - 1) + 1
-        number, protocol = self._number, connection.conn.get_conn
-        await protocol.write(HEAD.pack(HEAD.size + len(body), number, 0, OP_MSG, 0, 0) + body)
-        reply, _ = await protocol.read(number, LONGEST)
-        return memoryview(reply)[BEFORE_DOCUMENT:]
-
-    async def _check(self, reply: Mapping[str, Any]) -> None:
+    def _check(self, reply: Mapping[str, Any]) -> None:
         """Raises what a reply refuses the command for."""
         if reply["ok"] == 1:
             return
         code, message = reply.get("code"), reply.get("errmsg", "")
         if code in NOT_PRIMARY:
-            await self._drop_idle()
+            self._drop_idle()
             raise NotPrimaryError(message, dict(reply))
         raise OperationFailure(message, code, dict(reply))
 

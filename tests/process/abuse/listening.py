@@ -51,5 +51,5 @@ async def listening(
     finally:
         client.close()
         if client.wire is not None:
-            await client.wire.close()
+            client.wire.close()
         await client.reads.close()

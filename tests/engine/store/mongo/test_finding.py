@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import pytest
 from motor.frameworks.asyncio import max_workers
-from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure, ProtocolError, PyMongoError
+from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure, PyMongoError
 
 from datacosmos.errors import StoreUnavailable
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import READS, Database, Document, client_of, connect, ping
 from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.line import Line
 from datacosmos.store.points.receipts import Receipts
 from datacosmos.store.series.series import SeriesStore
 from tests.process.faults.line import line_to
@@ -211,8 +212,38 @@ async def test_a_first_batch_that_did_not_come_in_time_is_not_asked_for_again(
 async def test_a_reply_that_is_none_is_like_a_connection_that_broke(
     numbers: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_of(numbers).wire, "_exchange", failing(ProtocolError))
+    asked = list[bytes]()
+    ask = Line.ask
+
+    async def misled(line: Line, body: bytes) -> Any:
+        asked.append(body)
+        asyncio.get_running_loop().call_soon(setattr, line, "_number", 0)  # no reply is to this
+        return await ask(line, body)
+
+    monkeypatch.setattr(Line, "ask", misled)
     assert await numbers_of(found(numbers, limit=2)) == [[0, 1]]
+    assert len(asked) == 1  # the other went the driver's own way
+
+
+async def test_a_reply_that_comes_in_pieces_is_read_as_a_whole(numbers: Database, settings: Settings) -> None:
+    assert settings.mongodb_url
+    await numbers["numbers"].update_many({}, {"$set": {"large": b"x" * 50_000}})
+    async with (
+        line_to(settings.mongodb_url.get_secret_value()) as (_, url),
+        connect(url, numbers.name, timedelta(seconds=5)) as database,
+    ):
+        assert await numbers_of(found(database, batch=101)) == [[*range(100)]]
+
+
+async def test_what_takes_too_long_is_given_up(numbers: Database, settings: Settings) -> None:
+    """Of two questions on one line the second's time begins with itself."""
+    assert settings.mongodb_url
+    async with connect(settings.mongodb_url.get_secret_value(), numbers.name, timedelta(seconds=0.1)) as database:
+        assert await numbers_of(found(database, limit=2)) == [[0, 1]]
+        await asyncio.sleep(0.4)  # two thirds of what one answer may take
+        assert await numbers_of(found(database, limit=1, filter={"$where": "sleep(400) || true"})) == [[0]]
+        with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            await anext(found(database, filter=LONG))
 
 
 async def test_a_session_that_was_ended_serves_the_next(numbers: Database) -> None:

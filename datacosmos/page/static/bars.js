@@ -1,5 +1,6 @@
 // Stacked bars of discards, on the time axis of the chart above.
 
+import { coloursAt } from "./elements.js";
 import { fromISO } from "./ranges.js";
 
 /** @typedef {import("./discards.js").DiscardBucket} DiscardBucket */
@@ -21,14 +22,14 @@ export function drawBars(canvas, buckets, range, inner, chosen) {
   canvas.width = width * ratio;
   canvas.height = height * ratio;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const style = getComputedStyle(canvas);
+  const colour = coloursAt(canvas);
   context.scale(ratio, ratio);
   const reasons = ORDER.filter((reason) => !chosen || reason === chosen);
   const most = Math.max(1, ...bars.map((bucket) => reasons.reduce((sum, reason) => sum + countOf(bucket, reason), 0)));
   const scale = (height - 18) / most;
   /** @param {number} time */
   const x = (time) => inner.left + ((time - range.from) / (range.to - range.from)) * inner.width;
-  drawAxis(context, style, most, inner, height);
+  drawAxis(context, colour, most, inner, height);
   context.beginPath();
   context.rect(inner.left, 0, inner.width, height);
   context.clip();
@@ -37,7 +38,7 @@ export function drawBars(canvas, buckets, range, inner, chosen) {
     let top = height - 4;
     for (const reason of reasons) {
       const tall = countOf(bucket, reason) * scale;
-      context.fillStyle = style.getPropertyValue(`--${reason}`);
+      context.fillStyle = colour(`--${reason}`);
       context.fillRect(left + 0.5, top - tall, Math.max(1, right - left - 1), tall);
       top -= tall;
     }
@@ -76,14 +77,14 @@ function countOf({ byReason }, wanted) {
   return byReason.find(({ reason }) => reason === wanted)?.count ?? 0;
 }
 
-/** @param {CanvasRenderingContext2D} context @param {CSSStyleDeclaration} style @param {number} most @param {{ left: number, width: number }} inner @param {number} height */
-function drawAxis(context, style, most, { left, width }, height) {
+/** @param {CanvasRenderingContext2D} context @param {(name: string) => string} colour @param {number} most @param {{ left: number, width: number }} inner @param {number} height */
+function drawAxis(context, colour, most, { left, width }, height) {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "right";
-  context.fillStyle = style.getPropertyValue("--faint");
+  context.fillStyle = colour("--faint");
   context.fillText(new Intl.NumberFormat(undefined, { notation: "compact" }).format(most), left - 6, 18);
   context.fillText("0", left - 6, height - 3);
-  context.fillStyle = style.getPropertyValue("--grid");
+  context.fillStyle = colour("--grid");
   context.fillRect(left, 14, width, 1);
   context.fillRect(left, height - 4, width, 1);
 }

@@ -59,3 +59,16 @@ export function find(parent, selector) {
 export function command(text) {
   return h("code", {}, text);
 }
+
+/**
+ * Tells what colours of the style sheet are at an element without text, as a canvas can't draw with `light-dark()`.
+ * @param {HTMLElement} element
+ * @returns {(name: string) => string} by the name of a custom property
+ */
+export function coloursAt(element) {
+  const style = getComputedStyle(element);
+  return (name) => {
+    element.style.color = `var(${name})`;
+    return style.color;
+  };
+}

@@ -1,5 +1,6 @@
 // Draws lines through points with uPlot, bands behind them, and marks above.
 
+import { coloursAt } from "./elements.js";
 import { formatAxis, formatTicks } from "./formats.js";
 import { listenToPointers } from "./gestures.js";
 import { alone, nearest } from "./places.js";
@@ -82,9 +83,7 @@ export class Plot {
   #make(made, drawing) {
     this.uplot?.destroy();
     this.#made = made;
-    const style = getComputedStyle(this.holder);
-    /** @param {string} name */
-    const colour = (name) => style.getPropertyValue(name).trim();
+    const colour = coloursAt(this.holder);
     const uplot = new uPlot(this.#options(drawing, colour), [[]], this.holder);
     this.uplot = uplot;
     const { left } = { left: () => uplot.over.getBoundingClientRect().left };

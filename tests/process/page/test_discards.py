@@ -1,6 +1,7 @@
 """What was discarded, for whom it is meant, and never as anything but text."""
 
 from datetime import UTC, datetime
+from itertools import product
 from typing import Literal
 
 import pytest
@@ -22,6 +23,16 @@ HOSTILE = {
     "no text": b"\xff\xfe\x00",
 }
 APPEARANCES: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1280), ("dark", 1280), ("light", 360))
+SCHEMES: dict[Literal["light", "dark"], tuple[str, str, str]] = {
+    "light": ("243, 245, 248", "11, 99, 181", "179, 64, 14"),
+    "dark": ("14, 19, 26", "102, 178, 255", "255, 148, 97"),
+}
+"""Red, green and blue of the page, of its first line, and of malformed discards."""
+COLOURS = """(selector => {
+    const canvas = document.querySelector(selector);
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(Array.from({length: data.length / 4}, (_, n) => data.slice(4 * n, 4 * n + 3).join(", ")));
+})"""
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 WORST = """axe.run().then(({violations}) => violations.filter(({impact}) => ["serious", "critical"].includes(impact))
     .map(({id, nodes}) => id + ": " + nodes.map(({html}) => html).join("; ")))"""
@@ -136,3 +147,20 @@ async def tabbed(page: Page) -> set[str]:
             )
         )
     return names
+
+
+async def test_the_colours_chosen_win_over_the_systems_also_in_what_is_drawn(
+    app: ASGIApp, settings: Settings, points: Points
+) -> None:
+    now = datetime.now(UTC)
+    await points.add([point(now - age * SECOND, value=age / 7, at=now) for age in range(600)])
+    await points.add([point(None, Reason.MALFORMED, at=now - 60 * SECOND)])
+    async with serving(app, settings, host="127.0.0.1", port=0) as address, opened(address) as (page, _):
+        await give(page, ADMIN)
+        for system, chosen in product(SCHEMES, ("", *SCHEMES)):
+            await page.emulate_media(color_scheme=system, reduced_motion="reduce")
+            await page.evaluate(f"location.hash = 'range=15m&theme={chosen}'")
+            back, line, bar = SCHEMES[chosen or system]
+            await until(page, f"getComputedStyle(document.body).backgroundColor === 'rgb({back})'")
+            await until(page, f"{COLOURS}('dc-chart canvas').has('{line}')")
+            await until(page, f"{COLOURS}('dc-discards canvas').has('{bar}')")

@@ -60,11 +60,6 @@ class Feed:
         return any(shared.hub.is_read for shared in self._shared.values())
 
     @property
-    def kept_bytes(self) -> int:
-        """What all subscribers find in memory, about."""
-        return sum(shared.hub.ring.size for shared in self._shared.values())
-
-    @property
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 

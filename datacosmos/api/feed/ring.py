@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from datacosmos.api.feed.frames import Frame
 from datacosmos.domain.changes import Topic
+from datacosmos.observability import HELD
 from datacosmos.store.changes.marks import seconds_between
 from datacosmos.store.changes.streams import Batch
 
@@ -27,32 +28,36 @@ class Entry:
 
 
 class Ring:
-    """Reaches back to the mark `start`, and forward to `mark`; `size` is what it takes in memory, about, in bytes."""
+    """Reaches back to the mark `start`, and forward to `mark`; `_size` is what it takes in memory, about, in bytes."""
 
     def __init__(self, make_frame: MakeFrame) -> None:
         self._make_frame = make_frame
         self._entries: deque[Entry] = deque()
-        self.size = 0
+        self._size, self._held = 0, HELD.labels("changes")
         self.start = self.mark = ""
         self.next_number = 0
 
     def begin(self) -> None:
         """Anew, for another stream."""
         self._entries.clear()
-        self.size = 0
+        self._resize(-self._size)
         self.start = self.mark = ""
         self.next_number += 1  # so that whoever read an earlier stream finds that the rest of it is gone
 
     def add(self, batch: Batch) -> None:
         self._entries.append(Entry(self.next_number, batch))
         self.next_number += 1
-        self.size += batch.size
+        self._resize(batch.size)
         if len(self._entries) > FRESH:
             self._entries[-FRESH - 1].frames.clear()
-        while (self.size > MOST_BYTES or len(self._entries) > MOST_BATCHES) and len(self._entries) > 1:
+        while (self._size > MOST_BYTES or len(self._entries) > MOST_BATCHES) and len(self._entries) > 1:
             oldest = self._entries.popleft()
-            self.size -= oldest.batch.size
+            self._resize(-oldest.batch.size)
             self.start = oldest.batch.mark
+
+    def _resize(self, change: int) -> None:
+        self._size += change
+        self._held.inc(change)
 
     def number_after(self, mark: str, since: str) -> int | None:
         """Of the first entry behind a mark; None where that is not here, or far ahead.

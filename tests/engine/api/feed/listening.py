@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import orjson
+from prometheus_client import REGISTRY
 
 from tests.asking import bearer
 
@@ -54,6 +55,11 @@ class Events:
                 self.last_id = message.get("id", self.last_id)
                 yield message
                 message = {}
+
+
+def kept_bytes() -> float:
+    """What /metrics tells of the changes that this process keeps for all who listen."""
+    return REGISTRY.get_sample_value("datacosmos_held", {"bound": "changes"}) or 0
 
 
 def id_of(change: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from datacosmos.store.mongo.connection import Database, connect
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, SECOND, SECRET, app_of, client_without_store, point
-from tests.engine.api.feed.listening import listening
+from tests.engine.api.feed.listening import kept_bytes, listening
 from tests.engine.api.feed.talking import talking
 from tests.lines import OWN
 
@@ -234,7 +234,7 @@ async def test_what_is_kept_for_all_is_bounded_in_bytes(
         for each in stored:
             await points.add([each])
             assert await ids(quick, 1) == [each.id]
-        assert 50_000 < feed.kept_bytes <= 100_000
+        assert 50_000 < kept_bytes() <= 100_000
         assert await ids(slow, 5) == [each.id for each in stored]
 
 
@@ -280,7 +280,7 @@ async def test_mongodb_is_asked_for_what_somebody_listens_to_and_anew_for_whoeve
         await points.add([early := point(series="other"), point(series="nobody's")])
         await points.add([mine := point(series="one")])
         assert await ids(first, 1) == [mine.id]
-        assert feed.kept_bytes == EVENT
+        assert kept_bytes() == EVENT
         async with aclosing(feed.follow(other, begun.place)) as second, aclosing(feed.follow(other, None)) as third:
             await anext(second)
             await anext(third)
@@ -296,12 +296,12 @@ async def test_mongodb_is_no_longer_asked_for_what_the_last_listener_has_left(fe
         await anext(stays)
         async with aclosing(feed.follow(other, None)) as leaves:
             await anext(leaves)
-        kept = list[int]()
+        kept = list[float]()
         for n in range(3):
             await points.add([point(NOON + n * SECOND, series="other")])
             await points.add([mine := point(NOON + n * SECOND, series="one")])
             assert await ids(stays, 1) == [mine.id]
-            kept.append(feed.kept_bytes)
+            kept.append(kept_bytes())
         assert [kept[1] - kept[0], kept[2] - kept[1]] == [EVENT, EVENT]
 
 

@@ -10,12 +10,11 @@ import orjson
 import pytest
 
 from datacosmos.api.feed import reader, ring
-from datacosmos.api.feed.feed import Feed
 from datacosmos.errors import Lagging
 from datacosmos.store.changes import streams
 from datacosmos.store.points.points import Points
 from tests.asking import NOON, SECOND, point
-from tests.engine.api.feed.listening import id_of, listening
+from tests.engine.api.feed.listening import id_of, kept_bytes, listening
 
 POINTS, TAG = 100, "x" * 2_000  # in a batch of the flood, and what makes each of them long
 KEPT = 1 << 20
@@ -62,12 +61,12 @@ async def reading_slowly(address: str) -> AsyncGenerator[SlowReader]:
 
 
 async def test_a_slow_reader_under_a_flood_is_told_that_it_lags_and_goes_on_behind_its_cursor(
-    address: str, feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
+    address: str, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ring, "MOST_BYTES", KEPT)
     monkeypatch.setattr(streams, "AT_ONCE", POINTS)
     monkeypatch.setattr(reader, "CATCH_UP", 1.0)
-    stored, kept = list[str](), list[int]()
+    stored, kept = list[str](), list[float]()
 
     async with listening(address), reading_slowly(address) as slow:
 
@@ -80,7 +79,7 @@ async def test_a_slow_reader_under_a_flood_is_told_that_it_lags_and_goes_on_behi
                 batch = [point(NOON + len(stored) * SECOND, tags=(TAG,)) for _ in range(POINTS)]
                 await points.add(batch)
                 stored.extend(each.id for each in batch)
-                kept.append(feed.kept_bytes)
+                kept.append(kept_bytes())
                 await asyncio.sleep(0.1)
 
         monkeypatch.setattr(reader, "Lagging", lagging)

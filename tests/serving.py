@@ -1,5 +1,6 @@
 """An API that a test serves itself, and may stop and start again on the same port."""
 
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,15 @@ from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 from tests.asking import SECRET, app_of
+
+
+@asynccontextmanager
+async def held_port() -> AsyncGenerator[int]:
+    """One that nobody else takes while a service on it is stopped, where connections are refused."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the service does, which so may have it, too
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @asynccontextmanager

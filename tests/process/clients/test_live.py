@@ -15,13 +15,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from datacosmos.engines.data_dir import free_port
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
 from tests.asking import SECOND, point
 from tests.browser import browser_page
 from tests.process.clients import HERE, installed_node
-from tests.serving import live
+from tests.serving import held_port, live
 
 ROOT = Path(__file__).parents[3]
 PAGE, README = ROOT / "docs" / "frontend.md", ROOT / "README.md"
@@ -85,10 +84,8 @@ async def test_each_point_is_drawn_once_as_it_is_stored_also_across_a_new_start_
     settings: Settings, stores: Stores, title: str
 ) -> None:
     stored = [point(START + number * SECOND) for number in range(5)]
-    port = free_port(0)
-
     await stores.points.add(stored[:2])
-    async with AsyncExitStack() as client:
+    async with held_port() as port, AsyncExitStack() as client:
         async with live(settings, stores, port) as address:
             script = example(title).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             if title == "EventSource":

@@ -10,14 +10,13 @@ from starlette.types import ASGIApp
 
 from datacosmos.api.graphql.http import PATH
 from datacosmos.domain.points import Reason
-from datacosmos.engines.data_dir import free_port
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import ADMIN, NOON, SECOND, bearer, point
 from tests.browser import browser_page
-from tests.serving import live
+from tests.serving import held_port, live
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -119,10 +118,8 @@ async def test_subscriptions_show_what_is_stored_as_it_is_and_take_the_token_of_
 async def test_a_subscription_goes_on_behind_its_cursor_across_a_new_start_of_the_service(
     settings: Settings, stores: Stores
 ) -> None:
-    port = free_port(0)
-
     query = "subscription ($after: String) { changes(after: $after) { cursor events { point { id } } } }"
-    async with browser_page() as (page, _):
+    async with held_port() as port, browser_page() as (page, _):
         async with live(settings, stores, port) as address:
             await page.goto(f"{address}/graphql?{urlencode({'query': query, 'variables': '{}'})}")
             await page.click(".graphiql-execute-button")

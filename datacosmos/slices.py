@@ -6,8 +6,6 @@ a request has come of which it isn't known yet that it is long, the others pause
 
 import asyncio
 from collections import deque
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
@@ -29,9 +27,8 @@ class _Slices:
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def hurry(self) -> object:
-        self._hasty[mark := object()] = asyncio.get_running_loop().time()
-        return mark
+    def hurry(self, mark: object) -> None:
+        self._hasty[mark] = asyncio.get_running_loop().time()
 
     def calm(self, mark: object) -> None:
         self._hasty.pop(mark, None)
@@ -78,17 +75,18 @@ def _of_loop() -> _Slices:
     return _OF_LOOPS.get(loop) or _OF_LOOPS.setdefault(loop, _Slices())
 
 
-@contextmanager
-def in_haste() -> Generator[None]:
-    """Whoever works in slices pauses for what is done here, until that waits for a slice itself."""
-    slices = _of_loop()
-    mark = slices.hurry()
-    token = _MARK.set(mark)
-    try:
-        yield
-    finally:
-        slices.calm(mark)
-        _MARK.reset(token)
+class InHaste:
+    """Whoever works in slices pauses for what is done in this block, until that waits for a slice itself."""
+
+    __slots__ = ("_slices",)
+
+    def __enter__(self) -> None:
+        self._slices = _of_loop()
+        self._slices.hurry(self)
+        _MARK.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._slices.calm(self)
 
 
 async def next_slice() -> None:

@@ -6,7 +6,7 @@ neither.
 """
 
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -43,21 +43,15 @@ class Guard:
         self._origins = frozenset(origin.lower() for origin in policy.origins)
         self._is_ours = lru_cache(256)(partial(is_allowed, policy=policy))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket") and (refusal := self._check(scope)):
-            app = Requests(refusal)  # which gives it its id, and its line in the log
-        await app(scope, receive, send)
+            # With its id, and its line in the log.
+            return Requests(refusal)(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> Response | None:
-        host, origin, site = b"", None, b""
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"sec-fetch-site":
-                site = value
+        named = dict(scope["headers"])
+        host, origin, site = named.get(b"host", b""), named.get(b"origin"), named.get(b"sec-fetch-site", b"")
         if not self._is_ours(host):
             return self._refuse(scope, 421, MISDIRECTED.format(host[:SHOWN].decode("latin-1")))
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE

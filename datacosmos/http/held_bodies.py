@@ -56,14 +56,15 @@ class HeldBodies:
 class HeldBody:
     """The body of one request; `length` is None where the request doesn't say."""
 
+    held = 0
+    _size: int = 0
+    _whole = False
+    _waiting: tuple[asyncio.Task[Any], float] | None = None  # for more of it, and since when
+    _refusal: Overloaded | None = None
+
     def __init__(self, scope: Scope, receive: Receive, length: int | None, bodies: HeldBodies) -> None:
         self._state: dict[str, Any] = scope.setdefault("state", {})
         self._receive, self._length, self._bodies = receive, length, bodies
-        self.held = 0
-        self._size: int = 0
-        self._whole = False
-        self._waiting: tuple[asyncio.Task[Any], float] | None = None  # for more of it, and since when
-        self._refusal: Overloaded | None = None
 
     async def receive(self) -> Message:
         """Raises Overloaded and BodyTooSlow, but not once all of it is there: then the client's leave is awaited."""
@@ -122,10 +123,5 @@ class HeldBody:
 def _length(scope: Scope) -> int | None:
     if scope["type"] != "http":
         return 0
-    length: int | None = 0
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"transfer-encoding":
-            return None
-    return length
+    named = dict(scope["headers"])
+    return None if b"transfer-encoding" in named else int(named.get(b"content-length", 0))

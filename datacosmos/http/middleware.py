@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import cache
 
 import structlog
@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacosmos.http.problems import problem
 from datacosmos.observability import LOGGED, REQUEST_SECONDS
-from datacosmos.slices import in_haste
+from datacosmos.slices import InHaste
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REQUEST_ID = "X-Request-ID"
 HEADER = REQUEST_ID.lower().encode()
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 WRITING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 METHODS = WRITING | {"GET", "HEAD", "OPTIONS"}
 
@@ -46,17 +46,16 @@ class Requests:
         began = time.perf_counter()
         status = 0
 
-        async def send_marked(message: Message) -> None:
+        def send_marked(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
-            await send(message)
+            return send(message)
 
-        structlog.contextvars.unbind_contextvars("subject")  # a pipelined request begins with that of the one before
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            with in_haste():
+            with InHaste():
                 await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             pass  # the line in the log has no status then
@@ -75,7 +74,7 @@ class Requests:
         """A status of 0 means that the client went before an answer began."""
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = _route(scope)
-        _timer(method, route, str(status)).observe(seconds)
+        _timer(method, route, status).observe(seconds)
         failed = status >= 400 or scope["state"].get("failed", False)
         level = logging.INFO if failed or method in self._writing else logging.DEBUG
         if log.isEnabledFor(level):
@@ -83,8 +82,8 @@ class Requests:
 
 
 def _request_id(scope: Scope) -> str:
-    asked = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
-    return asked if SANE_ID.fullmatch(asked) else uuid_utils.uuid4().hex
+    asked = dict(scope["headers"]).get(HEADER, b"")
+    return asked.decode() if SANE_ID.fullmatch(asked) else uuid_utils.uuid4().hex
 
 
 def _route(scope: Scope) -> str:

@@ -5,7 +5,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -46,15 +46,13 @@ class Packed:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        coding = choose(b",".join(value for name, value in scope["headers"] if name == b"accept-encoding"))
+            return self._app(scope, receive, send)
+        coding = choose(b",".join([value for name, value in scope["headers"] if name == b"accept-encoding"]))
         if coding and scope["method"] != "HEAD":
-            await _Responder(self._app, coding)(scope, receive, send)
-        else:
-            await self._app(scope, receive, partial(_send_marked, send, coding))
+            return _Responder(self._app, coding)(scope, receive, send)
+        return self._app(scope, receive, partial(_send_marked, send, coding))
 
 
 @lru_cache(64)
@@ -96,7 +94,7 @@ def _zstd() -> Pack:
 PACKERS: dict[str, Callable[[], Pack]] = {"zstd": _zstd, "gzip": _gzip}
 
 
-async def _send_marked(send: Send, coding: str | None, message: Message) -> None:
+def _send_marked(send: Send, coding: str | None, message: Message) -> Awaitable[None]:
     """Sends the head with what packing, which isn't done here, would say in it; the coding only where it is HEAD's."""
     if message["type"] == "http.response.start" and not _is_short(message):
         headers = MutableHeaders(raw=message.setdefault("headers", []))
@@ -105,11 +103,11 @@ async def _send_marked(send: Send, coding: str | None, message: Message) -> None
             if coding:
                 headers["Content-Encoding"] = coding
                 del headers["Content-Length"]
-    await send(message)
+    return send(message)
 
 
 def _is_short(message: Message) -> bool:
-    return any(name == b"content-length" and int(value) < SHORT for name, value in message.get("headers", ()))
+    return int(dict(message.get("headers", ())).get(b"content-length", SHORT)) < SHORT
 
 
 def _is_packed(status: int, headers: Headers) -> bool:

@@ -31,9 +31,8 @@ class Shortcut:
         self._route = Route(path, endpoint, methods=["POST"])
         self._post = Requests(quick(ExceptionMiddleware(self._route.app, handlers)), writing=())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._route.path:
             scope["route"] = self._route  # by which it is measured
-            await self._post(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._post(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from datacosmos import slices
-from datacosmos.slices import in_haste, next_slice
+from datacosmos.slices import InHaste, next_slice
 
 
 async def work(times: int, done: list[float]) -> None:
@@ -52,7 +52,7 @@ async def test_they_pause_while_a_request_is_in_haste_but_never_for_long(monkeyp
     monkeypatch.setattr(slices, "HASTE", 10)
     done: list[float] = []
     working = asyncio.create_task(work(5, done))
-    with in_haste():
+    with InHaste():
         await asyncio.wait_for(working, 5)
     pauses = [after - before for before, after in pairwise(done)]
     assert min(pauses) >= 0.9 * slices.PAUSE
@@ -62,7 +62,7 @@ async def test_they_go_on_at_once_when_it_is_over(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(slices, "PAUSE", 60)
     done: list[float] = []
     waiting = asyncio.create_task(work(2, done))
-    with in_haste():
+    with InHaste():
         await asyncio.sleep(0.01)
         assert len(done) == 1
     await asyncio.wait_for(waiting, 5)
@@ -73,12 +73,12 @@ async def test_a_request_is_in_haste_for_a_while_only(monkeypatch: pytest.Monkey
     monkeypatch.setattr(slices, "PAUSE", 1)
     done: list[float] = []
     working = asyncio.create_task(work(3, done))
-    with in_haste():
+    with InHaste():
         await asyncio.wait_for(working, 5)
 
 
 async def test_a_request_that_works_in_slices_itself_is_no_longer_in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "PAUSE", 60)
     done: list[float] = []
-    with in_haste():
+    with InHaste():
         await asyncio.wait_for(work(5, done), 5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -105,7 +106,7 @@ class Call(NamedTuple):
 
     scope: Scope
     receive: Receive
-    headers: Headers
+    headers: Mapping[str, str]
     media_type: str
 
     @property
@@ -114,17 +115,26 @@ class Call(NamedTuple):
 
 
 def usual_call(scope: Scope, receive: Receive, most: int) -> Call | None:
-    """None unless plain JSON of no more than so many bytes is to come, and JSON is wanted."""
-    headers = Headers(scope=scope)
-    media_type = None if scope["query_string"] else media_type_of(headers, JSON, EVENT_STREAM)
-    is_plain = False
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            is_plain = value.partition(b";")[0].strip().lower() == JSON.encode()
-        elif name == b"content-encoding" or (name == b"content-length" and int(value) > most):
-            return None
-    is_usual = is_plain and media_type not in (None, EVENT_STREAM)
-    return Call(scope, receive, headers, media_type or JSON) if is_usual else None
+    """None unless plain JSON of a length up to `most` is to come, and JSON is wanted.
+
+    Of its headers the call has only who asks.
+    """
+    named = dict(scope["headers"])
+    is_plain = len(named) == len(scope["headers"]) and not scope["query_string"] and b"content-encoding" not in named
+    if not is_plain or int(named.get(b"content-length", most + 1)) > most:
+        return None
+    media_type = _usual_type(named.get(b"content-type", b""), named.get(b"accept", b""))
+    authorization = named.get(b"authorization", b"").decode("latin-1")
+    return Call(scope, receive, {"authorization": authorization}, media_type) if media_type else None
+
+
+@lru_cache(64)
+def _usual_type(sent: bytes, accept: bytes) -> str | None:
+    """Of the answer, by the type of the body and those that are accepted."""
+    if sent.partition(b";")[0].strip().lower() != JSON.encode():
+        return None
+    media_type = _best_of(accept.decode("latin-1"), JSON, EVENT_STREAM)
+    return None if media_type == EVENT_STREAM else media_type
 
 
 def again(message: Message, receive: Receive) -> Receive:
@@ -139,5 +149,8 @@ def again(message: Message, receive: Receive) -> Receive:
 
 def media_type_of(headers: Headers, *offers: str) -> str | None:
     """The best of the offers; the type that GraphQL has of its own is for those who name it."""
-    accept = ",".join(headers.getlist("accept"))
+    return _best_of(",".join(headers.getlist("accept")), *offers)
+
+
+def _best_of(accept: str, *offers: str) -> str | None:
     return negotiate(accept, (GRAPHQL, *offers) if GRAPHQL in accept.lower() else offers)

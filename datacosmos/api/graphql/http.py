@@ -1,8 +1,6 @@
 """GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
 
 from codecs import BOM_UTF8
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import orjson
@@ -37,7 +35,7 @@ from datacosmos.api.graphql.schema import create_schema
 from datacosmos.api.graphql.streams import Operation, Streams
 from datacosmos.api.graphql.websocket import serve
 from datacosmos.api.intake import Intake
-from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, join
+from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, head_of, join
 from datacosmos.api.lists.spool import Spool, Spools
 from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON
 from datacosmos.auth.permissions import AccessControl, Permissions
@@ -62,6 +60,8 @@ PARAMETER_NAMES = [parameter["name"] for parameter in PARAMETERS]
 QUERIES, ALL = [OperationType.QUERY], [OperationType.QUERY, OperationType.MUTATION]
 SUBSCRIPTIONS = f"a subscription is answered by WebSocket, or as {EVENT_STREAM}, where Accept asks for that"
 UNREADABLE = (BodyTooLarge, UnknownEncoding, BrokenBody, BodyTooSlow, Unavailable)
+HEADS = {kind: head_of({"Content-Type": f"{kind}; charset=utf-8", "Vary": "Accept"}) for kind in (JSON, GRAPHQL)}
+RETRY = head_of(RETRY_AFTER)
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
 
 
@@ -145,11 +145,10 @@ class Endpoint:
                 await refuse(refusal_of(error), call.media_type)(scope, receive, send)
                 return
             body: bytes = message.get("body", b"")
-            is_whole = message["type"] == "http.request" and not message.get("more_body", False)
-            if not is_whole or len(body) > self.settings.max_request_bytes:
+            if message["type"] == "http.disconnect" or message.get("more_body", False):
                 await otherwise(scope, again(message, receive), send)
                 return
-            answer = await self._execute(call, partial(decode, body.removeprefix(BOM_UTF8)))
+            answer = await self._execute(call, body)
             await answer(scope, receive, send)
 
         return post
@@ -162,7 +161,7 @@ class Endpoint:
             ask = await self._read(request)
         except Refused as refused:
             return refuse(refused, media_type)
-        return await self._execute(Call(request.scope, request.receive, request.headers, media_type), lambda: ask)
+        return await self._execute(Call(request.scope, request.receive, request.headers, media_type), ask)
 
     async def _read(self, request: Request) -> Ask:
         parameters = PARAMETER_NAMES if request.method == "GET" else ()
@@ -177,11 +176,13 @@ class Endpoint:
         except UNREADABLE as error:
             raise refusal_of(error) from None
 
-    async def _execute(self, call: Call, read: Callable[[], Ask]) -> Response:
+    async def _execute(self, call: Call, ask: Ask | bytes) -> Response:
+        """What is asked for by the ask, or by a body that is to be read as one."""
         spool = self._spools.open()
         answer = None
         try:
-            return (answer := self._present(call, await self._result(call, read(), spool), spool))
+            asked = decode(ask.removeprefix(BOM_UTF8)) if isinstance(ask, bytes) else ask
+            return (answer := self._present(call, await self._result(call, asked, spool), spool))
         except Refused as refused:
             return refuse(refused, call.media_type)
         finally:
@@ -194,7 +195,7 @@ class Endpoint:
             raise Refused(400, detail, "QUERY_TOO_LARGE")
         context = self.context(self.access.admit(call.headers), call.request_id, ask.operation_name, spool)
         allowed = QUERIES if call.scope["method"] == "GET" else ALL
-        begin_query()  # a pipelined request begins with the context of the one before
+        begin_query()
         try:
             with UntilClientLeaves(call.receive):
                 return await self._schema.execute(
@@ -218,11 +219,11 @@ class Endpoint:
         body = ({"data": result.data} if executed else {}) | ({"errors": errors} if errors else {})
         call.scope["state"]["failed"] = bool(errors)
         status = 400 if not executed and call.media_type == GRAPHQL else 200
-        headers = _headers(call.media_type) | (RETRY_AFTER if _is_unavailable(result) else {})
+        head = [*HEADS[call.media_type], *(RETRY if errors and _is_unavailable(result) else ())]
         pieces = dump(body)
         if (whole := join(pieces)) is not None:
-            return ShortAnswer(whole, status, headers)
-        return LongAnswer(pieces, spool, self._pace, status, headers)
+            return ShortAnswer(whole, status, head)
+        return LongAnswer(pieces, spool, self._pace, status, head)
 
 
 def _is_unavailable(result: ExecutionResult) -> bool:
@@ -232,8 +233,4 @@ def _is_unavailable(result: ExecutionResult) -> bool:
 def refuse(refused: Refused, media_type: str) -> Response:
     error = {"message": shorten(refused.message), "extensions": {"code": refused.code}}
     body = orjson.dumps({"errors": [error]})
-    return Response(body, refused.status, {**_headers(media_type), **(refused.headers or {})})
-
-
-def _headers(media_type: str) -> dict[str, str]:
-    return {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}
+    return ShortAnswer(body, refused.status, [*HEADS[media_type], *head_of(refused.headers or {})])

@@ -10,6 +10,8 @@ from datacosmos.api.lists.spool import Span, Spool
 from datacosmos.http.pace import Pace
 
 Piece = bytes | Span
+Head = Sequence[tuple[bytes, bytes]]
+"""Headers as ASGI has them, but for the length."""
 WHOLE = 1 << 16
 """Bytes up to which an answer is sent as a whole."""
 
@@ -20,10 +22,11 @@ class LongAnswer(StreamingResponse):
     It is broken off where its client takes it too slowly: the spool is what other answers need.
     """
 
-    def __init__(self, pieces: list[Piece], spool: Spool, pace: Pace, status: int, headers: Mapping[str, str]) -> None:
-        length = sum(map(len, pieces))
-        super().__init__(_each(pieces, spool), status, {**headers, "Content-Length": str(length)})
-        self._spool, self._pace, self._length = spool, pace, length
+    def __init__(self, pieces: list[Piece], spool: Spool, pace: Pace, status: int, head: Head) -> None:
+        self._length = sum(map(len, pieces))
+        super().__init__(_each(pieces, spool), status)
+        self.raw_headers = [*head, (b"content-length", b"%d" % self._length)]
+        self._spool, self._pace = spool, pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with closing(self._spool):
@@ -34,10 +37,13 @@ class LongAnswer(StreamingResponse):
 class ShortAnswer(Response):
     """One as a whole, whose head costs no more than it must."""
 
-    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, body: bytes, status: int, head: Head) -> None:
         self.body, self.status_code, self.background = body, status, None
-        self.raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        self.raw_headers.append((b"content-length", b"%d" % len(body)))
+        self.raw_headers = [*head, (b"content-length", b"%d" % len(body))]
+
+
+def head_of(headers: Mapping[str, str]) -> Head:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def join(pieces: Sequence[Piece]) -> bytes | None:

@@ -114,8 +114,9 @@ class Spool:
         if not self._at_work:
             if self._file is not None:
                 self._file.close()
-            self._spools.give_back(self._end)
-            self._end = 0
+            if self._end:
+                self._spools.give_back(self._end)
+                self._end = 0
 
     def _count(self, size: int) -> None:
         if self._is_closed:  # all is given back: a list may end only after its answer did

@@ -25,17 +25,20 @@ LEAP_SECOND = re.compile(f"[Tt ]{HOUR}:?{SIXTIETH}:?60")
 
 def parse_time(text: str) -> datetime:
     """The instant in UTC, cut to the microsecond. Raises ValueError with a sentence for whoever wrote the text."""
-    shown = repr(text if len(text) <= 40 else text[:40] + "…")
     try:
         moment = parse_as_sent(text)
         if moment is not None and moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"{shown} lies outside the years 1 to 9999") from None
+        raise ValueError(f"{_shown(text)} lies outside the years 1 to 9999") from None
     except ValueError as error:
-        raise ValueError(f"{shown} {EXPECTED}: {error}") from None
+        raise ValueError(f"{_shown(text)} {EXPECTED}: {error}") from None
     why = ": its second is 60, but a leap second has no instant of its own here" if LEAP_SECOND.search(text) else ""
-    raise ValueError(f"{shown} {EXPECTED}{why}")
+    raise ValueError(f"{_shown(text)} {EXPECTED}{why}")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
 def parse_as_sent(text: str) -> datetime | None:

@@ -117,5 +117,6 @@ def test_a_common_query_has_a_plan() -> None:
     prepared = documents.prepare('{ points(series: "a") { time value } }')
     assert prepared is not None
     operation: Any = prepared.known.operation
-    _, plan = operation._plan(operation._coerce(prepared.variables))
+    inputs = prepared.inputs(None)
+    plan = operation._plan(operation._coerce(inputs), inputs)
     assert [field.key for field in plan._lists] == ["points"]

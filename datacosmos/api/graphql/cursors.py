@@ -2,6 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -9,6 +10,7 @@ from datacosmos.domain.columns import EPOCH, MILLISECOND
 from datacosmos.errors import InvalidCursor
 from datacosmos.store.mongo.ranges import Position
 
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 INSIDE = re.compile(r"[a-z]+\|(-?[0-9]{1,15})\|(.+)", re.DOTALL)
 
 
@@ -28,14 +30,9 @@ def encode_key(kind: Kind, milliseconds: int, name: bytes) -> bytes:
 
 
 def encode_keys(kind: Kind, keys: Iterable[tuple[int, bytes]]) -> list[bytes]:
-    """All at once where each has as many bytes, in threes: then base64 of one ends where that of the next begins."""
-    prefix = kind.encode()
-    texts = [b"%b|%d|%b" % (prefix, *key) for key in keys]
-    sizes = set(map(len, texts))
-    if len(sizes) != 1 or (size := sizes.pop()) % 3:
-        return list(map(urlsafe_b64encode, texts))
-    together, length = urlsafe_b64encode(b"".join(texts)), size // 3 * 4
-    return [together[begin : begin + length] for begin in range(0, len(together), length)]
+    template = kind.encode() + b"|%d|%b"
+    lines = b"".join([b2a_base64(template % key) for key in keys])
+    return lines.translate(URL_SAFE).split()
 
 
 def decode_cursor(kind: Kind, cursor: str) -> Position:

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from datacosmos.api.lists.answers import Piece
+from datacosmos.api.lists.answers import WHOLE, Piece
 from datacosmos.api.lists.spool import Span, Spool
 
 PLACE = b"\0"  # stands for a list in the answer; no JSON holds it
@@ -42,6 +42,12 @@ class Encoded:
 
     def _join(self) -> bytes:
         return b"".join(reversed(self._kept) if self._backward else self._kept)
+
+    def whole(self) -> "orjson.Fragment | Encoded":
+        """Its JSON where that is short."""
+        if self._written or sum(map(len, self._kept)) > WHOLE:
+            return self
+        return orjson.Fragment(b"[%b]" % self._join())
 
     def pieces(self) -> Iterator[Piece]:
         parts: list[Piece] = [*self._written, self._join()]

@@ -27,9 +27,7 @@ class Format(Generic[Long]):
             batch: Long | None = first
             while batch is not None:
                 for part in parts.of(batch):
-                    with parts.working_on(len(part)):
-                        text = self.encode(part)
-                    yield between + text
+                    yield between + parts.encode(self.encode, part)
                     between = self.between
                     await next_slice()
                 batch = await anext(batches, None)

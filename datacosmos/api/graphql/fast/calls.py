@@ -30,10 +30,6 @@ from strawberry.utils.str_converters import to_camel_case
 from datacosmos.api.graphql.fast.values import NotCovered
 
 
-class Unusual(Exception):
-    """A query that is executed as Strawberry does."""
-
-
 class Open(NamedTuple):
     """An argument that is a variable; `name` is Python's, and `absent` what stands for it where it is not given."""
 
@@ -52,15 +48,15 @@ class Call(NamedTuple):
     open: list[Open]
 
     def __call__(self, info: GraphQLResolveInfo, variables: Mapping[str, Any]) -> Awaitable[Any]:
-        """Raises Unusual where Strawberry would find an error."""
+        """Raises NotCovered where Strawberry would find an error."""
         arguments = dict(self.fixed)
         for name, variable, absent, is_needed in self.open:
             value = variables.get(variable, absent)
             if is_needed and (value is None or value is Undefined):
-                raise Unusual
+                raise NotCovered
             if value is not Undefined:
                 arguments[name] = value
-        return self.resolve(None, strawberry.Info(info, self.field), **arguments)
+        return self.resolve(None, info=strawberry.Info(info, self.field), **arguments)
 
 
 def call_of(field: GraphQLField, node: FieldNode) -> Call | None:
@@ -131,4 +127,5 @@ def _resolver(definition: StrawberryField) -> Callable[..., Awaitable[Any]]:
     def resolve(source: None, info: Any, **arguments: Any) -> Awaitable[Any]:
         return resolver(source, info=info, **arguments)
 
-    return reduce(lambda inner, outer: partial(outer, inner), build_field_extension_resolvers(definition), resolve)
+    extensions = build_field_extension_resolvers(definition)
+    return reduce(lambda inner, outer: partial(outer, inner), extensions, resolve) if extensions else resolver

@@ -10,9 +10,10 @@ go through the same coercion as a literal; where they fail it, the text goes the
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from graphql import (
     ArgumentNode,
@@ -71,17 +72,17 @@ class Known:
     spans: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A document, and the values for the variables that stand for the literals of this text."""
 
     known: Known
     text: str
     literals: Literals
 
-    @property
-    def variables(self) -> dict[str, str | int]:
-        return {_name(number): _value(literal) for number, literal in enumerate(self.literals)}
+    def inputs(self, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """The values that were sent, and those of the literals."""
+        values = {_name(number): _value(literal) for number, literal in enumerate(self.literals)}
+        return {**(variables or {}), **values}
 
     def locate(self, error: GraphQLError) -> GraphQLError:
         """The same error at its place in this text."""
@@ -105,11 +106,13 @@ class Documents:
         self._max_tokens = settings.max_query_tokens
         self._longest_name = settings.max_query_name_length
         self._known: OrderedDict[str, Known | None] = OrderedDict()
+        self._prepare = lru_cache(MOST)(self._prepare_anew)
 
     def prepare(self, text: str) -> Prepared | None:
         """None for a text that has to go the ordinary way: an invalid one, or of another kind than is kept."""
-        if len(text) > LONGEST or ZERO in text:
-            return None
+        return None if len(text) > LONGEST or ZERO in text else self._prepare(text)
+
+    def _prepare_anew(self, text: str) -> Prepared | None:
         if known := self._recall(text):
             return Prepared(known, text, ())
         literals = [match for match in LITERAL.finditer(text) if match.lastindex]

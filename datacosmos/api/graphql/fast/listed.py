@@ -4,7 +4,6 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -12,62 +11,135 @@ from graphql import GraphQLField, GraphQLObjectType
 from graphql.execution import Executor
 
 from datacosmos.api.graphql.context import Context
-from datacosmos.api.graphql.fast.rows import Leaf, Selected, Selection, cursor_leaf, first_cursor, object_type, select
+from datacosmos.api.graphql.fast.rows import Leaf, Rows, Selected, Selection, cursor_leaf, object_type, select
 from datacosmos.api.graphql.fast.values import NotCovered
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.graphql.paging import in_time
+from datacosmos.api.lists.columns import fill_rows
 from datacosmos.api.lists.encoding import Encoded
-from datacosmos.api.lists.turns import Outcome, Source
+from datacosmos.api.lists.spool import Spool
+from datacosmos.api.lists.turns import Parts
 from datacosmos.errors import DatacosmosError
+from datacosmos.slices import next_slice
 
 Info = Callable[[Any], Any]
 CURSORS = frozenset({"startCursor", "endCursor"})
-PLAIN = ""  # the name of a list that is no page's edges
+
+
+class Lists:
+    """What rows are encoded to: some lists of the same ones, and the cursors of their ends where those are wanted."""
+
+    def __init__(self, rows: Sequence[Selection], cursor: Leaf | None = None) -> None:
+        self.rows, self.cursor = rows, cursor
+        self.leaves = tuple(dict.fromkeys(leaf for each in rows for leaf in each.leaves))
+        wanted = (*self.leaves, cursor) if cursor else self.leaves
+        self.fields = frozenset[str]().union(*(leaf.names for leaf in wanted))
+
+
+class Reading:
+    """One reading of a list or a page: `encoded` for each of the lists, how many were found, and the cursors of ends.
+
+    After its first part a list waits for a slice for each other one, so that short lists pass by long ones, and none
+    holds up others for longer than a slice.
+    """
+
+    def __init__(self, lists: Lists, asked: Listing[Any, Any] | Page[Any], spool: Spool) -> None:
+        self.found = 0
+        self.ends: tuple[str | None, str | None] = None, None
+        self.encoded = [Encoded(spool, backward=asked.is_backward) for _ in lists.rows]
+        self._lists, self._asked, self._parts, self._is_first = lists, asked, Parts(), True
+        self._templates = [each.filled(asked.constants) for each in lists.rows]
+
+    async def read(self) -> None:
+        """Encodes as many rows as there may be, and counts the others. Raises NotCovered, and what the store raises."""
+        most, batches = self._asked.most, self._asked.asked.rows(self._lists.fields)
+        try:
+            async for batch in batches:
+                left = max(0, most - self.found)
+                self.found += len(batch)
+                await self._add(batch if len(batch) <= left else batch[:left])
+                del batch  # the next may be long in coming
+        except BaseException:
+            for encoded in self.encoded:
+                encoded.drop()
+            raise
+        finally:
+            await batches.aclose()
+
+    async def _add(self, rows: Rows) -> None:
+        for part in self._parts.of(rows):
+            if self._is_first:
+                self._is_first, texts = False, self._encode(part)  # short ones need not know how long it takes
+            else:
+                await next_slice()
+                texts = self._parts.encode(self._encode, part)
+            for encoded, text in zip(self.encoded, texts, strict=True):
+                await encoded.add(text)
+
+    def _encode(self, part: Rows) -> list[bytes]:
+        """Comma-separated. Raises NotCovered wherever Strawberry would have found an error."""
+        rows, lists = part[::-1] if self._asked.is_backward else part, self._lists
+        try:
+            texts = {leaf: leaf.texts(rows) for leaf in lists.leaves}
+            if lists.cursor is not None:  # backward, the rows that come last are the first
+                self._note(texts.get(lists.cursor) or lists.cursor.texts(rows[:: max(1, len(rows) - 1)]))
+            return [
+                fill_rows(template, [texts[leaf] for leaf in each.leaves], len(rows))
+                for template, each in zip(self._templates, lists.rows, strict=True)
+            ]
+        except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
+            raise NotCovered from error
+
+    def _note(self, cursors: Sequence[bytes]) -> None:
+        """Of some rows, the first of which has the first of these, and the last the last."""
+        start, end = self.ends
+        first, last = cursors[0].decode(), cursors[-1].decode()
+        self.ends = (first, end or last) if self._asked.is_backward else (start or first, last)
 
 
 class ListPlan:
     """A plain list."""
 
     def __init__(self, rows: Selection) -> None:
-        self._lists = Lists({PLAIN: rows}, None)
+        self._lists = Lists([rows])
 
-    async def read(self, listing: Any, context: Context) -> Encoded:
-        outcome = await self._lists.read(listing, context)
-        listing.check(outcome.found)
-        return outcome.lists[PLAIN]
+    async def read(self, listing: Any, context: Context) -> Any:
+        reading = Reading(self._lists, listing, context.spool)
+        await reading.read()
+        listing.check(reading.found)
+        return reading.encoded[0].whole()
 
 
 class PagePlan:
-    """A connection, key by key: its edges, each selected on its own, or its PageInfo; and the cursor of its ends.
+    """A connection: some keys each for its edges, its PageInfo, and how many there are in all.
 
-    `totals` are the keys of how many there are in all.
+    `keys` are all, in order, with the values that are known.
     """
 
-    def __init__(self, parts: Mapping[str, "Selection | Info"], ends: Leaf | None, totals: Sequence[str]) -> None:
-        self._parts, self._totals = parts, totals
-        self._lists = Lists({key: part for key, part in parts.items() if isinstance(part, Selection)}, ends)
+    def __init__(
+        self,
+        keys: Mapping[str, str],
+        edges: Mapping[str, Selection],
+        infos: Mapping[str, Mapping[str, Info]],
+        totals: Sequence[str],
+        cursor: Leaf | None,
+    ) -> None:
+        self._keys, self._edges, self._infos, self._totals = keys, tuple(edges), infos, totals
+        self._lists = Lists([*edges.values()], cursor)
 
     async def read(self, page: Any, context: Context) -> dict[str, Any]:
-        total = await _total(page) if self._totals else 0
-        outcome = await self._lists.read(page, context)
-        info = page.info(outcome.found, outcome.ends)
-        read = {
-            key: outcome.lists[key] if isinstance(part, Selection) else part(info) for key, part in self._parts.items()
-        }
-        return read | dict.fromkeys(self._totals, total)
-
-
-class Lists:
-    """What one reading is encoded to: lists by name, and the cursors of its ends where those are wanted."""
-
-    def __init__(self, lists: Mapping[str, Selection], ends: Leaf | None) -> None:
-        self._lists, self._cursor = lists, ends and partial(first_cursor, ends)
-        self._fields = frozenset[str]().union(*(rows.names for rows in lists.values()), ends.names if ends else ())
-
-    async def read(self, asked: Listing[Any, Any] | Page[Any], context: Context) -> Outcome:
-        encoders = {key: partial(rows.encode, asked.constants) for key, rows in self._lists.items()}
-        source = Source(asked.asked.rows(self._fields), encoders, self._cursor)
-        return await source.read(asked.most, context.spool, backward=asked.is_backward)
+        data: dict[str, Any] = dict(self._keys)
+        if self._totals:
+            data |= dict.fromkeys(self._totals, await _total(page))
+        reading = Reading(self._lists, page, context.spool)
+        await reading.read()
+        for key, encoded in zip(self._edges, reading.encoded, strict=True):
+            data[key] = encoded.whole()
+        if self._infos:
+            info = page.info(reading.found, reading.ends)
+            for key, members in self._infos.items():
+                data[key] = {name: make(info) for name, make in members.items()}
+        return data
 
 
 async def _total(page: Page[Any]) -> int:
@@ -78,42 +150,41 @@ async def _total(page: Page[Any]) -> int:
 
 
 def page_plan(executor: Executor[Any], connection: GraphQLObjectType, selected: Selected) -> PagePlan:
-    parts: dict[str, Selection | Info] = {}
-    ends: Leaf | None = None
+    keys: dict[str, str] = {}
+    edges: dict[str, Selection] = {}
+    infos: dict[str, dict[str, Info]] = {}
     totals: list[str] = []
-    edge = object_type(connection.fields["edges"].type)
+    edge, has_cursors = object_type(connection.fields["edges"].type), False
     for key, details in executor.collect_subfields(connection, selected).grouped_field_set.items():
+        keys[key] = connection.name
         match details[0].node.name.value:
             case "__typename":
-                parts[key] = _constant(connection.name)
+                pass
             case "edges":
-                parts[key] = select(executor, edge, details)
+                edges[key] = select(executor, edge, details)
             case "pageInfo":
-                parts[key], has_cursors = _page_info(executor, connection, details)
-                if has_cursors:
-                    ends = cursor_leaf(object_type(edge.fields["node"].type))
+                infos[key], has = _page_info(executor, connection, details)
+                has_cursors |= has
             case "totalCount":
-                parts[key] = _constant("")  # keeps its place
                 totals.append(key)
             case _:
                 raise NotCovered
-    return PagePlan(parts, ends, totals)
+    node = object_type(edge.fields["node"].type)
+    return PagePlan(keys, edges, infos, totals, cursor_leaf(node.name) if has_cursors else None)
 
 
-def _page_info(executor: Executor[Any], connection: GraphQLObjectType, selected: Selected) -> tuple[Info, bool]:
-    """What makes it, and whether it has a cursor."""
+def _page_info(
+    executor: Executor[Any], connection: GraphQLObjectType, selected: Selected
+) -> tuple[dict[str, Info], bool]:
+    """What makes each member of it, and whether one is a cursor."""
     type_ = object_type(connection.fields["pageInfo"].type)
     fields = executor.collect_subfields(type_, selected).grouped_field_set
     names = {key: details[0].node.name.value for key, details in fields.items()}
     members: dict[str, Info] = {
-        key: _constant(type_.name) if name == "__typename" else attrgetter(_python_name(type_.fields[name]))
+        key: (lambda _: type_.name) if name == "__typename" else attrgetter(_python_name(type_.fields[name]))
         for key, name in names.items()
     }
-    return lambda info: {key: make(info) for key, make in members.items()}, not CURSORS.isdisjoint(names.values())
-
-
-def _constant(text: str) -> Info:
-    return lambda _: text
+    return members, not CURSORS.isdisjoint(names.values())
 
 
 def _python_name(field: GraphQLField) -> str:

@@ -4,14 +4,14 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from graphql import (
     ArgumentNode,
     DocumentNode,
-    ExecutionResult,
     GraphQLError,
     GraphQLSchema,
     ListValueNode,
@@ -21,8 +21,10 @@ from graphql import (
     TypeInfoVisitor,
     Undefined,
     ValueNode,
+    VariableDefinitionNode,
     VariableNode,
     Visitor,
+    coerce_input_value,
     get_variable_values,
     is_leaf_type,
     is_non_null_type,
@@ -33,8 +35,9 @@ from graphql.execution.get_variable_signature import GraphQLVariableSignature, g
 from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.type import get_nullable_type
 from strawberry.execution import optimized_is_awaitable
+from strawberry.types import ExecutionResult
 
-from datacosmos.api.graphql.fast.plans import Plan, PlanExecutor
+from datacosmos.api.graphql.fast.plans import Plan, PlanExecutor, Run
 
 MOST = 16  # plans for one query, by what it asks for with other values
 
@@ -44,43 +47,40 @@ class Operation:
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-        self._schema, self._nodes = schema, list(operation.variable_definitions or ())
-        self._bare = replace(operation, variable_definitions=())
+        self._schema, self._bare = schema, replace(operation, variable_definitions=())
         others = [node for node in document.definitions if node is not operation]
         self._document = DocumentNode(definitions=(self._bare, *others))
-        leaves = [_variable(get_variable_signature(schema, node)) for node in self._nodes]
-        known = [each for each in leaves if each is not None]
-        self._variables = known if len(known) == len(leaves) else None
+        self._variables = [_variable(schema, node) for node in operation.variable_definitions or ()]
         self._inner = _inner_variables(schema, document)
-        self._plans: OrderedDict[tuple[Any, ...], tuple[PlanExecutor, Plan]] = OrderedDict()
+        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
 
-    async def execute(self, context: Any, inputs: dict[str, Any]) -> ExecutionResult | None:
+    async def execute(self, context: Any, inputs: Mapping[str, Any]) -> ExecutionResult | None:
         """None where nothing was executed: a variable's value is missing, or does not fit."""
-        values = self._coerce(inputs)
-        found = values and self._plan(values)
-        if values is None or found is None:
+        coerced = self._coerce(inputs)
+        plan = None if coerced is None else self._plan(coerced, inputs)
+        if coerced is None or plan is None:
             return None
-        executor = found[0].copy(context, values)
+        run = Run(context, coerced, lambda: plan.executor.copy(context, self._values(coerced, inputs)))
         data: dict[str, Any] | None = None
         try:
-            data = await found[1].execute(executor)
+            data = await plan.execute(run)
         except GraphQLError as error:
-            executor.collected_errors.add(error, None)
-        return ExecutionResult(data, executor.collected_errors.errors or None)
+            run.executor.collected_errors.add(error, None)
+        return ExecutionResult(data, run.errors)
 
-    def _plan(self, values: VariableValues) -> tuple[PlanExecutor, Plan] | None:
-        key = tuple(values.coerced.get(name, Undefined) for name in self._inner)
+    def _plan(self, coerced: dict[str, Any], inputs: Mapping[str, Any]) -> Plan | None:
+        key = tuple([coerced.get(name, Undefined) for name in self._inner])
         try:
             found = self._plans.get(key)
         except TypeError:  # a list or an object, which no key can hold
             return None
         if found is None:
-            found = self._plans[key] = self._make_plan(values)
+            found = self._plans[key] = self._make_plan(self._values(coerced, inputs))
             if len(self._plans) > MOST:
                 self._plans.popitem(last=False)
         return found
 
-    def _make_plan(self, values: VariableValues) -> tuple[PlanExecutor, Plan]:
+    def _make_plan(self, values: VariableValues) -> Plan:
         is_awaitable: Any = optimized_is_awaitable
         executor = PlanExecutor.build(self._schema, self._document, is_awaitable=is_awaitable)
         root = self._schema.query_type
@@ -88,46 +88,48 @@ class Operation:
         assert root is not None  # noqa: S101 - so there is something to ask for
         executor.variable_values = values
         collected = collect_fields(self._schema, executor.fragments, values, root, self._bare)
-        return executor, Plan(executor, root, collected.grouped_field_set)
+        return Plan(executor, root, collected.grouped_field_set)
 
-    def _coerce(self, inputs: dict[str, Any]) -> VariableValues | None:
-        if self._variables is None:
-            found = get_variable_values(self._schema, self._nodes, inputs)
-            return found if isinstance(found, VariableValues) else None
-        values = VariableValues({}, {})
-        for name, signature, coerce, is_needed in self._variables:
-            value = inputs.get(name, Undefined)
-            values.sources[name] = VariableValueSource(signature, value)
-            if value is Undefined or value is None:
-                if is_needed:
-                    return None
-                if value is None:
-                    values.coerced[name] = None
+    def _coerce(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+        coerced: dict[str, Any] = {}
+        for name, _, coerce, is_needed, default in self._variables:
+            value = inputs.get(name, default)
+            if value is Undefined and not is_needed:
                 continue
             try:
-                values.coerced[name] = coerce(value)
+                value = coerce(value) if name in inputs and value is not None else value
             except Exception:  # noqa: BLE001 - whatever it is, Strawberry will come upon it again, and tell
                 return None
-        return values
+            if value is Undefined or (is_needed and value is None):
+                return None
+            coerced[name] = value
+        return coerced
+
+    def _values(self, coerced: dict[str, Any], inputs: Mapping[str, Any]) -> VariableValues:
+        sources = {
+            name: VariableValueSource(signature, inputs.get(name, Undefined)) for name, signature, *_ in self._variables
+        }
+        return VariableValues(sources, coerced)
 
 
 class Variable(NamedTuple):
-    """A variable of a leaf type, without a default, and how its value is read."""
+    """A variable, and how its value is read; `default` is read already."""
 
     name: str
     signature: GraphQLVariableSignature
     coerce: Callable[[Any], Any]
     is_needed: bool
+    default: Any
 
 
-def _variable(signature: GraphQLVariableSignature | GraphQLError) -> Variable | None:
-    """None where it is of another kind."""
-    if isinstance(signature, GraphQLError) or signature.default is not None:
-        return None
-    leaf = get_nullable_type(signature.type)
-    if not is_leaf_type(leaf):
-        return None
-    return Variable(signature.name, signature, leaf.coerce_input_value, is_non_null_type(signature.type))
+def _variable(schema: GraphQLSchema, node: VariableDefinitionNode) -> Variable:
+    signature = get_variable_signature(schema, node)
+    assert not isinstance(signature, GraphQLError)  # noqa: S101 - the document is valid
+    inside: Any = get_nullable_type(signature.type)
+    coerce: Any = inside.coerce_input_value if is_leaf_type(inside) else partial(coerce_input_value, type_=inside)
+    found = get_variable_values(schema, [node], {})
+    default = found.coerced.get(signature.name, Undefined) if isinstance(found, VariableValues) else Undefined
+    return Variable(signature.name, signature, coerce, is_non_null_type(signature.type), default)
 
 
 class _Inner(Visitor):

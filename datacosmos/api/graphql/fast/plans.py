@@ -8,6 +8,7 @@ anything is read, and all of it is then executed as Strawberry does. A failure i
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from inspect import isawaitable
@@ -31,7 +32,7 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from datacosmos.api.graphql.fast.calls import Call, Unusual, call_of
+from datacosmos.api.graphql.fast.calls import Call, call_of
 from datacosmos.api.graphql.fast.listed import ListPlan, PagePlan, page_plan
 from datacosmos.api.graphql.fast.objects import ListCompletion
 from datacosmos.api.graphql.fast.rows import Selected, select
@@ -40,6 +41,25 @@ from datacosmos.api.graphql.listings import UNREAD, Listing, Page
 from datacosmos.domain.columns import NoColumns
 
 Executor = StrawberryGraphQLCoreExecutionContext
+DESCRIBED = (Listing, Page)
+
+
+class Run:
+    """One request for what is planned: who asks, the variables' values, and an executor once one is needed."""
+
+    def __init__(self, context: Any, coerced: dict[str, Any], make: Callable[[], "PlanExecutor"]) -> None:
+        self.context, self.coerced = context, coerced
+        self._make, self._executor = make, None
+
+    @property
+    def executor(self) -> "PlanExecutor":
+        self._executor = self._executor or self._make()
+        return self._executor
+
+    @property
+    def errors(self) -> list[GraphQLError] | None:
+        """Those that the executor has collected."""
+        return self._executor.collected_errors.errors or None if self._executor else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,66 +73,70 @@ class RootField:
     plan: ListPlan | PagePlan
     call: Call | None
 
-    async def describe(self, executor: Executor) -> Any:
+    def describe(self, run: Run) -> Awaitable[Any]:
         """Raises what the resolver raises."""
-        values = executor.variable_values
-        info = self.info._replace(context=executor.context_value, variable_values=values.coerced)
+        info = self.info._replace(context=run.context, variable_values=run.coerced)
         if self.call is not None:
-            return await self.call(info, values.coerced)
-        arguments = get_argument_values(self.field, self.details[0].node, values)
+            return self.call(info, run.coerced)
+        arguments = get_argument_values(self.field, self.details[0].node, run.executor.variable_values)
         assert self.field.resolve is not None  # noqa: S101 - Strawberry's fields have one
-        return await self.field.resolve(None, info, **arguments)
+        return self.field.resolve(None, info, **arguments)
 
-    async def read(self, executor: Executor, described: Any) -> Any:
-        """The list; or what the resolver has read itself. Raises Unusual, and a failure that nulls the whole answer."""
+    async def read(self, run: Run, described: Any) -> Any:
+        """The list; or what the resolver has read itself.
+
+        Raises NotCovered where Strawberry has to tell what happened, and a failure that nulls the whole answer.
+        """
         try:
-            if isinstance(described, Listing | Page):
-                return await self.plan.read(described, executor.context_value)
+            if isinstance(described, DESCRIBED):
+                return await self.plan.read(described, run.context)
             path = self.info.path
             return await _awaited(
-                executor.complete_value(self.field.type, self.details, self.info, path, described, None)
+                run.executor.complete_value(self.field.type, self.details, self.info, path, described, None)
             )
-        except (NotCovered, NoColumns) as error:
-            raise Unusual from error
+        except NotCovered:
+            raise
+        except NoColumns as error:
+            raise NotCovered from error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's
-            executor.handle_field_error(error, self.field.type, self.details, self.info.path)
+            run.executor.handle_field_error(error, self.field.type, self.details, self.info.path)
             return None
 
 
 class Plan:
     """The root fields of one operation, for one choice of what its directives and its fields' arguments depend on."""
 
-    def __init__(self, executor: Executor, root: GraphQLObjectType, fields: GroupedFieldSet) -> None:
-        self._root, self._fields = root, fields
+    def __init__(self, executor: "PlanExecutor", root: GraphQLObjectType, fields: GroupedFieldSet) -> None:
+        self.executor, self._root, self._fields = executor, root, fields
         planned = {key: _plan(executor, root, key, details) for key, details in fields.items()}
         self._lists = [field for field in planned.values() if field is not None]
         self._others = {key: details for key, details in fields.items() if planned[key] is None}
 
-    async def execute(self, executor: Executor) -> dict[str, Any]:
+    async def execute(self, run: Run) -> dict[str, Any]:
         """The answer's data. Raises GraphQLError where an error nulls it; others are collected by the executor."""
         try:
-            return await self._execute(executor)
-        except Unusual:
-            executor.collected_errors = CollectedErrors()
-            return await _awaited(executor.execute_fields(self._root, None, None, self._fields, None))
-
-    async def _execute(self, executor: Executor) -> dict[str, Any]:
+            described = [await field.describe(run) for field in self._lists]
+        except Exception:  # noqa: BLE001 - whatever it is, Strawberry will come upon it again, and tell
+            return await self._execute(run.executor, self._fields)
         try:
-            described = [await field.describe(executor) for field in self._lists]
-        except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
-            raise Unusual from error
-        data = {field.key: await field.read(executor, each) for field, each in zip(self._lists, described, strict=True)}
-        if self._others:
-            data |= await _awaited(executor.execute_fields(self._root, None, None, self._others, None))
-            data = {key: data[key] for key in self._fields if key in data}
-        return data
+            data = {field.key: await field.read(run, each) for field, each in zip(self._lists, described, strict=True)}
+        except NotCovered:
+            run.executor.collected_errors = CollectedErrors()
+            return await self._execute(run.executor, self._fields)
+        if not self._others:
+            return data
+        data |= await self._execute(run.executor, self._others)
+        return {key: data[key] for key in self._fields if key in data}
+
+    async def _execute(self, executor: Executor, fields: GroupedFieldSet) -> dict[str, Any]:
+        return await _awaited(executor.execute_fields(self._root, None, None, fields, None))
 
 
 async def _awaited(value: Any) -> Any:
     return await value if isawaitable(value) else value
 
 
-def _plan(executor: Executor, root: GraphQLObjectType, key: str, details: Selected) -> RootField | None:
+def _plan(executor: "PlanExecutor", root: GraphQLObjectType, key: str, details: Selected) -> RootField | None:
     """None for a field that is no list, or one of which something is selected that is not planned for."""
     field = root.fields.get(details[0].node.name.value)
     type_ = get_named_type(field.type) if field else None
@@ -171,7 +195,8 @@ class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         if self.operation.operation is OperationType.QUERY:
-            return Plan(self, root_type, grouped_field_set).execute(self)
+            run = Run(self.context_value, self.variable_values.coerced, lambda: self)
+            return Plan(self, root_type, grouped_field_set).execute(run)
         return super().execute_root_grouped_field_set(
             root_type, root_value, grouped_field_set, serially, position_context
         )

@@ -9,7 +9,7 @@ value, all at once; and these fill a template of so many rows.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,25 +28,15 @@ from datacosmos.api.graphql.cursors import encode_keys
 from datacosmos.api.graphql.fast.calls import bare_call_of
 from datacosmos.api.graphql.fast.values import NotCovered, texts_of
 from datacosmos.api.graphql.listings import KEPT, Kept, Stored
-from datacosmos.api.lists.columns import fill_rows
 from datacosmos.domain.columns import EPOCH, MILLISECOND, Column, Columns, Table
 
+TOLD = b"\0%b\0"  # no JSON holds a zero
 START = EPOCH.replace(tzinfo=None)
 Rows = Columns | Table
 Selected = list[FieldDetails]
 
 
-class Constant(NamedTuple):
-    """What is the same in every row: a text, or the one that a list tells of itself under this name."""
-
-    text: str = ""
-    name: str = ""
-
-    def of(self, constants: Mapping[str, str]) -> str:
-        return constants[self.name] if self.name else self.text
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
     """The JSON of a value in each row, made of some fields of the store."""
 
@@ -54,65 +44,42 @@ class Leaf:
     texts: Callable[[Rows], Sequence[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """An object's members by the keys they are asked for under."""
+class Selection(NamedTuple):
+    """A row's JSON, in which %b stands for each leaf in turn, and TOLD for what a list tells of itself by that name."""
 
-    members: dict[str, "Constant | Leaf | Selection"]
+    template: bytes
+    leaves: tuple[Leaf, ...] = ()
 
-    @property
-    def names(self) -> frozenset[str]:
-        """Fields of the store."""
-        return frozenset[str]().union(*(each.names for each in self.members.values() if not isinstance(each, Constant)))
-
-    def encode(self, constants: Mapping[str, str], rows: Rows) -> bytes:
-        """Comma-separated. Raises NotCovered wherever Strawberry would have found an error."""
-        leaves: list[Leaf] = []
-        template = self._template(constants, leaves)
-        try:
-            return fill_rows(template, [leaf.texts(rows) for leaf in leaves], len(rows))
-        except Exception as error:  # whatever it is, Strawberry will come upon it again, and tell
-            raise NotCovered from error
-
-    def _template(self, constants: Mapping[str, str], leaves: list[Leaf]) -> bytes:
-        parts: list[bytes] = []
-        for key, member in self.members.items():
-            text = b"%b"
-            if isinstance(member, Leaf):
-                leaves.append(member)
-            elif isinstance(member, Constant):
-                text = _literal(member.of(constants))
-            else:
-                text = member._template(constants, leaves)  # noqa: SLF001 - one of the same
-            parts.append(_literal(key) + b":" + text)
-        return b"{" + b",".join(parts) + b"}"
+    def filled(self, constants: Mapping[str, str]) -> bytes:
+        """The template, with a list's constants in it."""
+        template = self.template
+        if b"\0" in template:
+            for name, text in constants.items():
+                template = template.replace(TOLD % name.encode(), _literal(text))
+        return template
 
 
 def select(executor: Executor[Any], item: GraphQLObjectType, selected: Selected) -> Selection:
     """What is selected of rows, or of edges around them. Raises NotCovered where the store keeps no such field."""
     if "node" in item.fields:
         node = object_type(item.fields["node"].type)
-        return _select(executor, item, selected, lambda _, details: _edge_member(executor, node, details))
-    return _select(executor, item, selected, partial(_member, executor, _kept(item)))
+        return _select(executor, item, selected, partial(_edge_member, executor, node))
+    return _select(executor, item, selected, partial(_member, executor, _kept(item.name)))
 
 
-def cursor_leaf(item: GraphQLObjectType) -> Leaf:
-    """The cursors of edges around this type."""
-    kept = _kept(item)
+@cache
+def cursor_leaf(name: str) -> Leaf:
+    """The cursors of edges around the type of this name, without quotes."""
+    kept = _kept(name)
     kind = kept.kind
     if kind is None:
         raise NotCovered
 
     def texts(rows: Rows) -> list[bytes]:
         keys = zip(_milliseconds(rows.column(kept.time)), rows.ids(), strict=True)
-        return [b'"%b"' % key for key in encode_keys(kind, keys)]
+        return encode_keys(kind, keys)
 
     return Leaf(frozenset({kept.time, "_id"}), texts)
-
-
-def first_cursor(leaf: Leaf, rows: Rows) -> str:
-    """Of the first row."""
-    return leaf.texts(rows[:1])[0][1:-1].decode()
 
 
 def _milliseconds(times: Column) -> list[int]:
@@ -121,38 +88,47 @@ def _milliseconds(times: Column) -> list[int]:
     return times.view(np.int64).tolist()
 
 
-Member = Callable[[GraphQLField, Selected], Constant | Leaf | Selection]
-
-
-def _select(executor: Executor[Any], item: GraphQLObjectType, selected: Selected, member: Member) -> Selection:
-    members: dict[str, Constant | Leaf | Selection] = {}
+def _select(
+    executor: Executor[Any],
+    item: GraphQLObjectType,
+    selected: Selected,
+    member: Callable[[GraphQLField, Selected], Selection],
+) -> Selection:
+    parts: list[bytes] = []
+    leaves: list[Leaf] = []
     for key, details in executor.collect_subfields(item, selected).grouped_field_set.items():
         name = details[0].node.name.value
-        members[key] = Constant(item.name) if name == "__typename" else member(item.fields[name], details)
-    return Selection(members)
+        made = Selection(_literal(item.name)) if name == "__typename" else member(item.fields[name], details)
+        parts.append(_literal(key) + b":" + made.template)
+        leaves += made.leaves
+    return Selection(b"{" + b",".join(parts) + b"}", tuple(leaves))
 
 
-def _edge_member(executor: Executor[Any], node: GraphQLObjectType, details: Selected) -> Leaf | Selection:
+def _edge_member(executor: Executor[Any], node: GraphQLObjectType, _: GraphQLField, details: Selected) -> Selection:
     match details[0].node.name.value:
         case "cursor":
-            return cursor_leaf(node)
+            return Selection(b'"%b"', (cursor_leaf(node.name),))
         case "node":
-            return _select(executor, node, details, partial(_member, executor, _kept(node)))
+            return _select(executor, node, details, partial(_member, executor, _kept(node.name)))
         case _:
             raise NotCovered
 
 
-def _member(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Constant | Leaf:
+def _member(executor: Executor[Any], kept: Kept, field: GraphQLField, details: Selected) -> Selection:
     definition: StrawberryField = field.extensions["strawberry-definition"]
     if definition.base_resolver is not None:
-        return _resolved(executor, kept, field, details)
+        return Selection(b"%b", (_resolved(executor, kept, field, details),))
     if definition.python_name not in kept.fields:
         raise NotCovered
     stored = kept.fields[definition.python_name]
     if stored is None:
-        return Constant(name=definition.python_name)
+        return Selection(TOLD % definition.python_name.encode())
     texts = texts_of(field.type)
-    return Leaf(frozenset({stored.name}), lambda rows: texts(_filled(rows, stored)))
+
+    def each(rows: Rows) -> Sequence[bytes]:
+        return texts(rows.column(stored.name) if stored.absent is None else _filled(rows, stored))
+
+    return Selection(b"%b", (Leaf(frozenset({stored.name}), each),))
 
 
 def _filled(rows: Rows, stored: Stored) -> Column:
@@ -184,10 +160,10 @@ def _literal(text: str) -> bytes:
     return orjson.dumps(text).replace(b"%", b"%%")
 
 
-def _kept(item: GraphQLObjectType) -> Kept:
-    if item.name not in KEPT:
+def _kept(name: str) -> Kept:
+    if name not in KEPT:
         raise NotCovered
-    return KEPT[item.name]
+    return KEPT[name]
 
 
 def object_type(type_: GraphQLOutputType) -> GraphQLObjectType:

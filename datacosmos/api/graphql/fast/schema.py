@@ -10,7 +10,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from datacosmos.api.graphql.errors import Schema
-from datacosmos.api.graphql.fast.documents import Documents, Prepared
+from datacosmos.api.graphql.fast.documents import Documents
 from datacosmos.api.graphql.fast.plans import PlanExecutor
 from datacosmos.api.graphql.limits import limit_extensions
 from datacosmos.api.graphql.operations import ChosenOperation
@@ -37,8 +37,12 @@ class FastSchema(Schema):
     ) -> ExecutionResult:
         prepared = self._documents.prepare(query or "")
         if prepared is not None and operation_name in (None, prepared.known.name):
-            result = await self._execute_prepared(prepared, variable_values, context_value)
-            if result is not None:
+            result = await prepared.known.operation.execute(context_value, prepared.inputs(variable_values))
+            if result is not None and not result.errors:
+                return result
+            if result is not None and all(error.path is not None for error in result.errors or ()):
+                result.errors = [prepared.locate(error) for error in result.errors or ()]
+                self.process_errors(result.errors)
                 return result
         return await super().execute(
             query,
@@ -49,14 +53,3 @@ class FastSchema(Schema):
             allowed_operation_types,
             operation_extensions,
         )
-
-    async def _execute_prepared(
-        self, prepared: Prepared, variables: dict[str, Any] | None, context: Any
-    ) -> ExecutionResult | None:
-        """None where nothing was executed: a variable's value, or a literal's, does not fit."""
-        result = await prepared.known.operation.execute(context, {**(variables or {}), **prepared.variables})
-        if result is None or any(error.path is None for error in result.errors or ()):
-            return None
-        errors = [prepared.locate(error) for error in result.errors or ()]
-        self.process_errors(errors)
-        return ExecutionResult(result.data, errors or None)

@@ -71,6 +71,27 @@ async def test_a_wrong_literal_is_refused_too(client: httpx.AsyncClient, wrong: 
     assert "DateTime" in answer["errors"][0]["message"]
 
 
+RANGE = 'start: "2024-03-28T12:00:00Z", end: "2024-03-28T13:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("query", "scalar"),
+    [
+        ("{ points(start: %s) { time } }", "DateTime"),
+        ("query($start: DateTime = %s) { points(start: $start) { time } }", "DateTime"),
+        (f"{{ buckets({RANGE},\n  interval: %s) {{ count }} }}", "Duration"),
+    ],
+)
+async def test_the_error_of_a_wrong_literal_points_to_it(client: httpx.AsyncClient, query: str, scalar: str) -> None:
+    before = query.partition("%s")[0].split("\n")
+    place = {"line": len(before), "column": len(before[-1]) + 1}
+    await ask(client, query % ('"PT5M"' if scalar == "Duration" else '"2024-03-28T12:00:00Z"'))
+    for wrong in ('"noon"', "7", "[1]"):  # also where the service knows the query but for its literals
+        [error] = (await ask(client, query % wrong))["errors"]
+        assert error["message"].startswith(f"{scalar}: ")
+        assert error["locations"] == [place]
+
+
 async def test_the_ends_of_the_calendar_are_good_bounds(client: httpx.AsyncClient, points: Points) -> None:
     await points.add([point(NOON)])
     query = '{ points(start: "0001-01-01T00:00:00Z", end: "9999-12-31T23:59:59.999Z") { time } }'

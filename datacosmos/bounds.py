@@ -16,6 +16,7 @@ from datacosmos.observability import HELD, REFUSED
 
 log = structlog.stdlib.get_logger(__name__)
 QUIET = 10.0  # seconds without a refusal after which a bound no longer bites
+TELL = 0.2  # seconds after which /metrics tells what is held
 
 
 class Bound:
@@ -33,7 +34,8 @@ class Bound:
         self._waiting, self._patience = waiting, patience.total_seconds()
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._held, self._refused = HELD.labels(name), REFUSED.labels(name)
-        self._refusals = 0
+        self._refusals = self._told = 0
+        self._will_tell = False
         self._end: asyncio.TimerHandle | None = None
 
     def take(self, amount: int = 1) -> int:
@@ -72,7 +74,7 @@ class Bound:
     async def acquire(self, amount: int = 1, *, deadline: float | None = None) -> int:
         """The same for what is given back elsewhere; by a deadline, in the event loop's time, where there is one."""
         wanted = min(amount, self.most)
-        if self._queue or not self._fits(wanted):
+        if self._queue or self.held + wanted > self.most:
             await self._wait(wanted, deadline)
         else:
             self._grant(wanted)
@@ -121,7 +123,15 @@ class Bound:
 
     def _grant(self, amount: int) -> None:
         self.held += amount
-        self._held.inc(amount)
+        if not self._will_tell:
+            self._will_tell = True
+            asyncio.get_running_loop().call_later(TELL, self._tell)
+
+    def _tell(self) -> None:
+        """Not at each grant, as that would cost more than the grant itself."""
+        self._will_tell = False
+        self._held.inc(self.held - self._told)  # others may have this bound's name
+        self._told = self.held
 
     def _note_end(self) -> None:
         log.info("bound no longer reached", bound=self._name, refused=self._refusals)

@@ -125,11 +125,20 @@ async def test_the_log_tells_when_a_bound_begins_to_bite_and_when_that_ends(monk
     assert logs[1]["refused"] == 3
 
 
-async def test_metrics_tell_what_is_held_and_what_was_refused() -> None:
-    bound = Bound("of this test", 3, "bytes")
+async def test_metrics_tell_what_is_held_and_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "TELL", 0.01)
+    bound, other = (Bound("of this test", 3, "bytes") for _ in range(2))
     with bound.holding(2), pytest.raises(Overloaded):
         bound.take(2)
+    await until_told('datacosmos_refused_total{bound="of this test"} 1.0')
     bound.take(3)
-    told = exposition().decode()
-    assert 'datacosmos_held{bound="of this test"} 3.0' in told
-    assert 'datacosmos_refused_total{bound="of this test"} 1.0' in told
+    other.take(2)
+    await until_told('datacosmos_held{bound="of this test"} 5.0')
+    other.give_back(2)
+    await until_told('datacosmos_held{bound="of this test"} 3.0')
+
+
+async def until_told(line: str) -> None:
+    async with asyncio.timeout(10):
+        while line not in exposition().decode():
+            await asyncio.sleep(0.01)

@@ -106,7 +106,7 @@ def points_routes(stores: Stores, access: AccessControl, exports: Exports) -> AP
         await require_readings(stores, access.admit(request.headers), series)
         media_type = choose(request.headers, OFFERS)
         written = await _format(media_type)
-        batches = stores.points.columns(series, window, freely=True)
+        batches = stores.points.columns(series, [window], freely=True)
         async with exports.begin(request) as done:
             first = await anext(batches)  # a store that is unavailable is still a 503 here
             return Export(written.write(first, batches), done, exports.pace, media_type=media_type, headers=VARY)

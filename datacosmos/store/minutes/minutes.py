@@ -12,7 +12,6 @@ round, a minute in UTC may be spread over documents, as when 13:05Z and 14:05+01
 import struct
 from collections.abc import AsyncGenerator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from pymongo import IndexModel
 from datacosmos.domain.columns import Column, Table
 from datacosmos.domain.minutes import CAPACITY, DIGITS, Folded, Location, Minute, Sums, average, mean_long
 from datacosmos.store.minutes.folds import SUMS, Folds
+from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, store_errors
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Window
@@ -62,19 +62,19 @@ class Minutes:
         """The first of a user's minutes that begin within the window, ascending, in pages as Points gives them."""
         return self._finder.pages(self._command(user_id, window, TOTALS, limit), _minute)
 
-    async def find(
-        self, user_id: str, window: Window, fields: AbstractSet[str], *, limit: int
-    ) -> AsyncGenerator[Table]:
+    def find(self, user_id: str, window: Window, fields: AbstractSet[str], *, limit: int) -> AsyncGenerator[Table]:
         """These fields of the same minutes, which MongoDB averages; `minute` is in UTC without saying so."""
         totals = sorted({total for name in fields for total in FIELDS[name].totals})
         command = self._command(user_id, window, totals, limit)
         names = sorted(fields, key=IN_ORDER.index)
         command["pipeline"].append({"$project": {"_id": 0} | {name: FIELDS[name].made for name in names}})
-        async with aclosing(self._finder.batches(command)) as batches:
-            async for batch in batches:
-                table = batch.table(names)
-                finished = {name: _finish(each) for name, each in table.columns.items() if FIELDS[name].is_average}
-                yield Table(len(table), table.columns | finished)
+
+        async def table(batch: Batch) -> Table:
+            rows = batch.table(names)
+            finished = {name: _finish(each) for name, each in rows.columns.items() if FIELDS[name].is_average}
+            return Table(len(rows), rows.columns | finished)
+
+        return self._finder.read(command, table)
 
     def _command(self, user_id: str, window: Window, totals: Sequence[str], limit: int) -> Document:
         within = {"$gte": window.start or EARLIEST, "$lte": window.end or LATEST}

@@ -26,7 +26,7 @@ from datacosmos.store.mongo.walking import walk
 END, STRING, ARRAY = 0x00, 0x02, 0x04
 KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
 SIZE, NUMBER = struct.Struct("<i"), struct.Struct("<q")
-CURSOR, ID = b"\x03cursor\0", b"\x12id\0"
+CURSOR, FIRST, ID = b"\x03cursor\0", b"\x04firstBatch\0", b"\x12id\0"
 AWARE = CodecOptions[Document](tz_aware=True)
 NAIVE = CodecOptions[Document](tz_aware=False)
 MILLISECONDS = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
@@ -45,15 +45,16 @@ class Layout(NamedTuple):
 class Batch:
     """Some documents as MongoDB sent them: a BSON array of `size` bytes. `cursor` has the next ones, unless it is 0."""
 
+    size: int
+
     def __init__(self, reply: bytes | memoryview) -> None:
         raw = memoryview(reply)
         raw = raw[12:] if bytes(raw[4:12]) == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
         raw = raw if raw[4] == ARRAY else _batch_first(raw)
-        begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch
-        (size,) = SIZE.unpack_from(raw, begin)
-        end = begin + size
+        begin = 16 if bytes(raw[4:16]) == FIRST else 15  # behind the name, firstBatch or nextBatch
+        (self.size,) = SIZE.unpack_from(raw, begin)
+        end = begin + self.size
         self._array = raw[begin:end]
-        self.size = size
         self.cursor: int
         if bytes(raw[end : end + 4]) == ID:
             (self.cursor,) = NUMBER.unpack_from(raw, end + 4)

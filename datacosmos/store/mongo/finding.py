@@ -1,7 +1,7 @@
 """A `find` whose replies stay bytes, and which ends in MongoDB too when nobody waits for it any more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -28,29 +28,30 @@ class Finder:
         self._batch_bytes = batch_bytes
         self._idle: list[_Session] = []
 
-    async def batches(self, command: Document, *, freely: bool = False) -> AsyncGenerator[Batch]:
-        """Each batch of what a `find` or an `aggregate` finds, as `begin` has it."""
-        reading = self.begin(command, freely=freely)
+    async def read(
+        self, command: Document, make: Callable[[Batch], Awaitable[T]], *, freely: bool = False
+    ) -> AsyncGenerator[T]:
+        """What is made of each batch of what a `find` or an `aggregate` finds, asked for once it is the list's turn.
+
+        The command says how long the first is; each other is as long as its documents' size allows, by the one before.
+        A caller at its client's speed reads `freely`, without turns, and bounds itself. A bare command makes no object
+        for each document; but where a connection breaks, the driver retries its cursors only. Left early, the operation
+        and its cursor end in MongoDB. Raises StoreUnavailable while MongoDB is unavailable, Overloaded, and what `make`
+        raises.
+        """
+        turns = Freely() if freely else Turns(self._client.lists, self._client.long_lists)
+        reading = _Reading(self._idle, self._database, turns, command, self._collection, self._batch_bytes)
         try:
-            batch = await reading.first()
+            batch = await reading.first(command)
             while batch is not None:
-                yield batch
+                yield await make(batch)
                 del batch  # the next may be long in coming
                 batch = await reading.next()
         finally:
             await reading.end()
 
-    def begin(self, command: Document, *, freely: bool = False) -> "Reading":
-        """What a `find` or an `aggregate` finds, each batch asked for once it is the list's turn.
-
-        The command says how long the first is; each other is as long as its documents' size allows, by the one before.
-        A caller at its client's speed reads `freely`, without turns, and bounds itself. A bare command makes no object
-        for each document; but where a connection breaks, the driver retries its cursors only. It is the caller's to
-        end: left early, the operation and its cursor end in MongoDB. Reading raises StoreUnavailable while MongoDB is
-        unavailable, and Overloaded.
-        """
-        turns = Freely() if freely else Turns(self._client.lists, self._client.long_lists)
-        return Reading(self._idle, self._database, turns, command, self._collection, self._batch_bytes)
+    def batches(self, command: Document, *, freely: bool = False) -> AsyncGenerator[Batch]:
+        return self.read(command, _as_is, freely=freely)
 
     async def pages(
         self, command: Document, make: Callable[[Document], T], *, freely: bool = False
@@ -74,7 +75,11 @@ class Finder:
             return sum([count async for page in pages for count in page])  # none where there is none
 
 
-class Reading:
+async def _as_is(batch: Batch) -> Batch:
+    return batch
+
+
+class _Reading:
     """One list: its batches one after the other, each held a turn for until the next is asked for."""
 
     def __init__(
@@ -87,22 +92,22 @@ class Reading:
         batch_bytes: int,
     ) -> None:
         self._idle, self._database, self._turns = idle, database, turns
-        self._command, self._collection, self._batch_bytes = command, collection, batch_bytes
+        self._collection, self._batch_bytes = collection, batch_bytes
         self._size: int = command.get("cursor", command)["batchSize"]
         self._session: _Session | None = None
         self._more: Document | None = None
 
-    async def first(self) -> Batch:
+    async def first(self, command: Document) -> Batch:
         """Tried a second time where a connection broke, as the driver itself does for a cursor."""
         await self._turns.begin()
         session = self._session = self._idle.pop() if self._idle else _Session(self._database)
         with store_errors():
             try:
-                batch = await session.ask(self._command)
+                batch = await session.ask(command)
             except (ServerSelectionTimeoutError, NetworkTimeout):  # it has waited for long
                 raise
             except AutoReconnect:
-                batch = await session.ask(self._command, anew=True)
+                batch = await session.ask(command, anew=True)
         return self._note(batch, session)
 
     async def next(self) -> Batch | None:
@@ -163,22 +168,21 @@ class _Session:
 
     async def ask(self, command: Document, *, anew: bool = False) -> Batch:
         """Once there is a connection for it; `anew`, after one broke, as PyMongo does, which then looks around."""
-        async with self._client.read_turns:
-            try:
-                batch = Batch(await self._exchange(command, anew))
-            except asyncio.CancelledError:
-                self._has_cursor, self._is_broken = False, True  # it was ended
-                raise
+        turns, wire = self._client.read_turns, self._client.wire
+        await turns.acquire()
+        try:
+            if wire is None or anew:
+                batch = Batch(await self._ask_slowly(command))
+            else:
+                self._id = self._id or await wire.id_of(self._client_session)
+                batch = Batch(await wire.ask(self._database.name, command, self._id))
+        except asyncio.CancelledError:
+            self._has_cursor, self._is_broken = False, True  # it was ended
+            raise
+        finally:
+            turns.release()
         self._has_cursor = batch.cursor != 0
         return batch
-
-    async def _exchange(self, command: Document, anew: bool) -> bytes | memoryview:
-        wire = self._client.wire
-        if wire is None or anew:
-            return await self._ask_slowly(command)
-        if self._id is None:
-            self._id = await wire.id_of(self._client_session)
-        return await wire.ask(self._database.name, command, self._id)
 
     async def _ask_slowly(self, command: Document) -> bytes:
         asking = self._database.command(command, session=self._client_session, codec_options=DEFAULT_RAW_BSON_OPTIONS)

@@ -28,9 +28,12 @@ class Turns:
 
     async def begin(self) -> None:
         """Raises Overloaded, as `next` does."""
-        self._is_long = WAS_LONG.get()
-        WAS_LONG.set(False)  # a list that is read within this one must not wait for its turn
-        await self._take(self._long_lists if self._is_long else self._lists)
+        bound = self._lists
+        if WAS_LONG.get():
+            bound, self._is_long = self._long_lists, True
+            WAS_LONG.set(False)  # a list that is read within this one must not wait for its turn
+        await bound.acquire()
+        self._held = bound
 
     def may_go_on(self) -> bool:
         """Whether the next batch may be asked for while one is worked on."""
@@ -43,15 +46,12 @@ class Turns:
     async def next(self) -> None:
         self._let_go()
         self._is_long = True
-        await self._take(self._long_lists)
+        await self._long_lists.acquire()
+        self._held = self._long_lists
 
     def end(self) -> None:
         WAS_LONG.set(self._is_long)
         self._let_go()
-
-    async def _take(self, bound: Bound) -> None:
-        await bound.acquire()
-        self._held = bound
 
     def _let_go(self) -> None:
         held, self._held = self._held, None

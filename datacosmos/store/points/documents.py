@@ -1,7 +1,7 @@
 """A point as a document of the collection `points`, and back."""
 
 import math
-from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from datacosmos.domain.points import Point, Reading, Reason, Status, Verdict
 from datacosmos.store.mongo.connection import Document
@@ -13,8 +13,15 @@ FIELDS = (
 """In the order in which a document has them."""
 
 
-def in_order(fields: AbstractSet[str]) -> list[str]:
-    return [name for name in FIELDS if name in fields]
+@lru_cache
+def in_order(fields: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in FIELDS if name in fields)
+
+
+@lru_cache
+def only(fields: frozenset[str]) -> Document:
+    """The projection that leaves out all others."""
+    return {"_id": int("_id" in fields)} | dict.fromkeys(fields, 1)
 
 
 def to_document(point: Point) -> Document:

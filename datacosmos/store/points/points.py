@@ -10,10 +10,11 @@ import numpy as np
 from datacosmos.domain.columns import Columns, Table
 from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.domain.series import from_datetime
+from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, for_reads, read_errors, store_errors
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Position, Window, in_any, ranges
-from datacosmos.store.points.documents import from_document, in_order, to_verdict
+from datacosmos.store.points.documents import from_document, in_order, only, to_verdict
 from datacosmos.store.points.indexes import INDEXES, OF_SERIES, OF_SOURCE, expire_discards
 from datacosmos.store.points.inserts import Inserts, Written
 from datacosmos.store.points.queries import (
@@ -29,7 +30,8 @@ from datacosmos.store.points.queries import (
     finite,
 )
 
-COVERED = frozenset({"_id", "time", "value"})
+TIME_AND_VALUE = frozenset({"time", "value"})
+COVERED = TIME_AND_VALUE | {"_id"}
 """Fields that the index `range` holds of each accepted point, and columns too."""
 OF_NEWEST = {
     name: {"$first": f"${name}"}
@@ -191,7 +193,7 @@ class Points:
             found = await self._reads.find_one({"_id": identifier} | DISCARDED, hint={"_id": 1})
         return from_document(found) if found else None
 
-    async def accepted(
+    def accepted(
         self,
         series: str,
         window: Window,
@@ -208,10 +210,8 @@ class Points:
         """
         where = ranges(accepted_of(series, chosen, only_finite=True), "time", window, after, down=down)
         command = find(where, "time", limit, DOCUMENTS, {"raw": 0}, down=down) | chosen.limits
-        with choosing():
-            async with aclosing(self._documents.pages(command, from_document)) as pages:
-                async for page in pages:
-                    yield page
+        pages = self._documents.pages(command, from_document)
+        return choosing(pages) if chosen.limits else pages
 
     async def discards(
         self,
@@ -238,7 +238,7 @@ class Points:
                     room.take(len(point.reading.raw))
                 yield page
 
-    async def find_accepted(
+    def find_accepted(
         self,
         series: str,
         window: Window,
@@ -253,31 +253,24 @@ class Points:
 
         Raises NoColumns where they are to be read otherwise: one has no time or no float in the index.
         """
-        if fields <= COVERED and not chosen.tags:
-            projection = {"_id": int("_id" in fields), "time": 1, "value": 1}
-            where, finder, batch = accepted_of(series, chosen), self._columns, COLUMNS
-            names = in_order(fields | {"time", "value"})
-        else:
-            projection = {"_id": 0} | dict.fromkeys(fields, 1)
-            where = accepted_of(series, chosen, only_finite=True)
-            finder, batch, names = self._documents, RECORDS, in_order(fields)
+        are_covered = fields <= COVERED and not chosen.tags
+        wanted = frozenset(fields | TIME_AND_VALUE if are_covered else fields)
+        where = accepted_of(series, chosen, only_finite=not are_covered)
         where = ranges(where, "time", window, after, down=down)
-        command = find(where, "time", limit, batch, projection, down=down) | chosen.limits
-        reading = finder.begin(command)
-        try:
-            with choosing():
-                found = await reading.first()
-                while found is not None:
-                    if finder is self._documents:
-                        yield found.table(names)
-                    else:
-                        yield finite(found.table(names)) if found.is_short else finite(await found.columns())
-                    del found  # the next may be long in coming
-                    found = await reading.next()
-        finally:
-            await reading.end()
+        batch = COLUMNS if are_covered else RECORDS
+        command = find(where, "time", limit, batch, only(wanted), down=down) | chosen.limits
+        names = in_order(wanted)
 
-    async def find_discarded(
+        async def columns(found: Batch) -> Columns | Table:
+            return finite(found.table(names)) if found.is_short else finite(await found.columns())
+
+        async def table(found: Batch) -> Table:
+            return found.table(names)
+
+        rows = self._columns.read(command, columns) if are_covered else self._documents.read(command, table)
+        return choosing(rows) if chosen.limits else rows
+
+    def find_discarded(
         self,
         reason: Reason | None,
         window: Window,
@@ -289,61 +282,39 @@ class Points:
         down: bool = False,
     ) -> AsyncGenerator[Table]:
         """These fields of the points that `discards` finds; payloads count only where they are among them."""
-        projection = dict.fromkeys(fields, 1) | {"_id": int("_id" in fields or not fields)}
+        wanted = frozenset(fields or {"_id"})
         where = ranges(discarded_for(reason, source), "received_at", window, after, down=down)
         batch = DISCARDS if "raw" in fields else DOCUMENTS
-        command = find(where, "received_at", limit, batch, projection, down=down)
-        room = Room()
-        async with aclosing(self._documents.batches(command)) as batches:
-            async for found in batches:
-                table = found.table(in_order(fields or {"_id"}))
-                for payload in table.columns.get("raw", ()):
-                    room.take(len(payload))
-                yield table
+        command = find(where, "received_at", limit, batch, only(wanted), down=down)
+        names, room = in_order(wanted), Room()
 
-    async def columns(
-        self,
-        series: str,
-        window: Window,
-        *,
-        limit: int = 0,
-        after: Position | None = None,
-        batch: int = COLUMNS,
-        ids: bool = False,
-        freely: bool = False,
+        async def table(found: Batch) -> Table:
+            rows = found.table(names)
+            for payload in rows.columns.get("raw", ()):
+                room.take(len(payload))
+            return rows
+
+        return self._documents.read(command, table)
+
+    def columns(
+        self, series: str, windows: Sequence[Window], *, batch: int = COLUMNS, freely: bool = False
     ) -> AsyncGenerator[Columns]:
-        """Time and value, and ids where wanted, of accepted points in order, read from an index alone; 0 is no limit.
+        """Time and value of accepted points in some windows, from an index alone, in order where it is one window.
 
-        Whoever gives them on at a client's speed reads `freely`, without turns, and bounds itself.
-        Raises NoColumns where a point has no time or no float for a value, and where there is a limit, which an
-        infinite one must not count against; the index could leave it out too, but for a quarter of the time.
+        Whoever gives them on at a client's speed reads `freely`, without turns, and bounds itself. Raises NoColumns
+        where a point has no time or no float for a value; infinite ones, which the index could leave out for a quarter
+        of the time, are left out here.
         """
-        projection = {"_id": int(ids), "time": 1, "value": 1}
-        command = find(ranges(accepted_of(series), "time", window, after), "time", limit, batch, projection)
-        async with aclosing(self._columns.batches(command, freely=freely)) as batches:
-            async for found in batches:
-                columns = await found.columns()
-                if limit:
-                    yield finite(columns)
-                else:
-                    yield columns[np.isfinite(columns.value)]
+        where = in_any(accepted_of(series), "time", windows)
+        command = find(where, "time", 0, batch, only(TIME_AND_VALUE)) | {"hint": "range"}
+        if len(windows) > 1:
+            del command["sort"]  # the index has an order for each window alone
 
-    async def columns_in(
-        self, series: str, windows: Sequence[Window], *, freely: bool = False
-    ) -> AsyncGenerator[Columns]:
-        """As above, of all finite ones in some windows apart; those of one time come in the order of their ids."""
-        projection = {"_id": 0, "time": 1, "value": 1}
-        command = {
-            "find": COLLECTION,
-            "filter": in_any(accepted_of(series), "time", windows),
-            "projection": projection,
-            "hint": "range",
-            "batchSize": COLUMNS,
-        }
-        async with aclosing(self._columns.batches(command, freely=freely)) as batches:
-            async for found in batches:
-                columns = await found.columns()
-                yield columns[np.isfinite(columns.value)]
+        async def columns(found: Batch) -> Columns:
+            rows = await found.columns()
+            return rows[np.isfinite(rows.value)]
+
+        return self._columns.read(command, columns, freely=freely)
 
 
 def _to_count(document: Document) -> tuple[int, int, bytes]:

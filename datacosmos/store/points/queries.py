@@ -3,9 +3,10 @@
 Earlier versions stored some accepted readings with an infinite value, which no JSON can tell: no list has them.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, isfinite, nan
 from typing import TypeVar
 
@@ -17,17 +18,19 @@ from datacosmos.errors import StoreUnavailable, TooManyPoints
 from datacosmos.store.mongo.connection import Document
 
 COLLECTION = "points"
-DISCARDED = {"status": Status.DISCARDED.value}
+ACCEPTED, DISCARDED = {"status": Status.ACCEPTED.value}, {"status": Status.DISCARDED.value}
+FLOAT = {float}
 FINITE = {"$nin": [inf, -inf, nan]}
 MOST_RAW = 32 << 20
 """Bytes of payload that one answer may hold."""
 CHOOSING_MS = 5000
 """Of MongoDB's work for one list of chosen points: rare ones are looked for among all, while others wait."""
 MAX_TIME_EXPIRED = 50
+T = TypeVar("T")
 Rows = TypeVar("Rows", Columns, Table)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Filter:
     """Which accepted points are meant: bounds of values are inclusive, and no tags filter nothing."""
 
@@ -36,17 +39,17 @@ class Filter:
     any_tag: tuple[str, ...] = ()
     no_tag: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def limits(self) -> Document:
         """Of a command that finds these."""
         return {} if self == ALL else {"maxTimeMS": CHOOSING_MS}
 
-    @property
+    @cached_property
     def values(self) -> Document:
         bounds = {"$gte": self.value_from, "$lte": self.value_to}
         return {operator: bound for operator, bound in bounds.items() if bound is not None}
 
-    @property
+    @cached_property
     def tags(self) -> Document:
         lists = {"$in": self.any_tag, "$nin": self.no_tag}
         return {operator: list(tags) for operator, tags in lists.items() if tags}
@@ -56,10 +59,12 @@ ALL = Filter()
 
 
 def accepted_of(series: str | Document, chosen: Filter = ALL, *, only_finite: bool = False) -> Document:
-    values = chosen.values | (FINITE if only_finite else {})
-    others = {"value": values, "tags": chosen.tags}
-    where = {"series": series, "status": Status.ACCEPTED.value}
-    return where | {name: condition for name, condition in others.items() if condition}
+    where = {"series": series, **ACCEPTED}
+    if values := chosen.values | FINITE if only_finite else chosen.values:
+        where["value"] = values
+    if chosen.tags:
+        where["tags"] = chosen.tags
+    return where
 
 
 def discarded_for(reason: Reason | None, source: str | None) -> Document:
@@ -79,11 +84,12 @@ def find(where: Document, key: str, limit: int, batch: int, projection: Document
     }
 
 
-@contextmanager
-def choosing() -> Generator[None]:
-    """Raises TooManyPoints where MongoDB did not get through the points in CHOOSING_MS."""
+async def choosing(found: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The same. Raises TooManyPoints where MongoDB did not get through the points in CHOOSING_MS."""
     try:
-        yield
+        async with aclosing(found):
+            async for each in found:
+                yield each
     except StoreUnavailable as error:
         if getattr(error.__cause__, "code", None) != MAX_TIME_EXPIRED:
             raise
@@ -111,6 +117,6 @@ def finite(rows: Rows) -> Rows:
     if isinstance(rows, Columns):
         if np.isfinite(rows.value).all():
             return rows
-    elif all(type(value) is float and isfinite(value) for value in rows.columns["value"]):
+    elif set(map(type, values := rows.columns["value"])) <= FLOAT and all(map(isfinite, values)):
         return rows
     raise NoColumns

@@ -170,7 +170,7 @@ class Summaries:
         """
         windows = [Window(to_datetime(first), to_datetime(last)) for first, last in runs.tolist()]
         if isinstance(key, str):
-            async with aclosing(self.points.columns_in(key, windows, freely=freely)) as batches:
+            async with aclosing(self.points.columns(key, windows, freely=freely)) as batches:
                 async for columns in batches:
                     yield summaries.single(columns.time * MILLISECOND, columns.value)
         else:
@@ -182,7 +182,7 @@ class Summaries:
     async def times_and_values(self, series: str, start: int, end: int) -> AsyncGenerator[tuple[Times, Values]]:
         """Of all accepted points of a range, in order, in batches, each in its turn among the lists."""
         window = Window(to_datetime(start), to_datetime(end))
-        async with aclosing(self.points.columns(series, window)) as batches:
+        async with aclosing(self.points.columns(series, [window])) as batches:
             async for columns in batches:
                 yield columns.time * MILLISECOND, columns.value
 

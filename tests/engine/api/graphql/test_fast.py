@@ -34,7 +34,7 @@ from datacosmos.http.shortcut import Shortcut
 from datacosmos.settings import Settings
 from datacosmos.store.minutes.minutes import Minutes
 from datacosmos.store.mongo.connection import Database, Document
-from datacosmos.store.mongo.finding import Finder, Reading
+from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Position
 from datacosmos.store.points.documents import to_document
 from datacosmos.store.points.points import Points
@@ -493,13 +493,13 @@ async def test_mongodb_is_asked_for_no_more_than_is_selected(
     both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str, fields: set[str]
 ) -> None:
     commands: list[Document] = []
-    begin = Finder.begin
+    read = Finder.read
 
-    def watched(finder: Finder, command: Document, **more: Any) -> Reading:
+    def watched(finder: Finder, command: Document, *given: Any, **more: Any) -> AsyncGenerator[Any]:
         commands.append(command)
-        return begin(finder, command, **more)
+        return read(finder, command, *given, **more)
 
-    monkeypatch.setattr(Finder, "begin", watched)
+    monkeypatch.setattr(Finder, "read", watched)
     await ask(both.fast, query, ADMIN)
     [command] = commands
     assert {name for name, wanted in command["projection"].items() if wanted} == fields
@@ -534,7 +534,8 @@ async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, sto
 
 async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:
     class Broken(Finder):
-        def begin(self, command: Document, *, freely: bool = False) -> Reading:  # noqa: ARG002
+        async def read(self, command: Document, *_: Any, **__: Any) -> AsyncGenerator[Any]:
+            yield
             raise RuntimeError(f"the password is hunter2: {command}")
 
     class Failing(Points):

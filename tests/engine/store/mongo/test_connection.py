@@ -49,7 +49,7 @@ def unavailable(request: pytest.FixtureRequest) -> Generator[str]:
 
 
 async def read(database: Database) -> None:
-    async for _ in Points(database).columns("s", Window(), batch=10):
+    async for _ in Points(database).columns("s", [Window()], batch=10):
         pass
 
 

@@ -14,6 +14,7 @@ from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import READS, Database, Document, client_of, connect, ping
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.line import Line
+from datacosmos.store.mongo.wire import wire_of
 from datacosmos.store.points.receipts import Receipts
 from datacosmos.store.series.series import SeriesStore
 from tests.process.faults.line import line_to
@@ -235,15 +236,15 @@ async def test_a_reply_that_comes_in_pieces_is_read_as_a_whole(numbers: Database
         assert await numbers_of(found(database, batch=101)) == [[*range(100)]]
 
 
-async def test_what_takes_too_long_is_given_up(numbers: Database, settings: Settings) -> None:
+async def test_what_takes_too_long_is_given_up(numbers: Database) -> None:
     """Of two questions on one line the second's time begins with itself."""
-    assert settings.mongodb_url
-    async with connect(settings.mongodb_url.get_secret_value(), numbers.name, timedelta(seconds=0.1)) as database:
-        assert await numbers_of(found(database, limit=2)) == [[0, 1]]
-        await asyncio.sleep(0.4)  # two thirds of what one answer may take
-        assert await numbers_of(found(database, limit=1, filter={"$where": "sleep(400) || true"})) == [[0]]
-        with pytest.raises(StoreUnavailable, match="did not answer in time"):
-            await anext(found(database, filter=LONG))
+    client = client_of(numbers)
+    client.wire = wire_of(client.reads, 1.5)
+    assert await numbers_of(found(numbers, limit=2)) == [[0, 1]]
+    await asyncio.sleep(0.8)
+    assert await numbers_of(found(numbers, limit=1, filter={"_id": 0, "$where": "sleep(800) || true"})) == [[0]]
+    with pytest.raises(StoreUnavailable, match="did not answer in time"):
+        await anext(found(numbers, filter=LONG))
 
 
 async def test_a_session_that_was_ended_serves_the_next(numbers: Database) -> None:

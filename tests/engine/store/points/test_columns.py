@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from datacosmos.domain.columns import Columns, NoColumns
 from datacosmos.store.mongo.connection import Database
+from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.ranges import Position, Window
 from datacosmos.store.points.points import Points
+from datacosmos.store.points.queries import find
 
 NOON = datetime(2024, 3, 28, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -26,8 +28,10 @@ async def store(database: Database, rows: list[tuple[Any, datetime, Any]]) -> No
     await database["points"].insert_many(documents)
 
 
-async def read(points: Points, **changes: Any) -> list[Columns]:
-    return [columns async for columns in points.columns("s", EVERYTHING, **changes)]
+async def read(database: Database, *, batch: int = 1000, ids: bool = False) -> list[Columns]:
+    """Of all of them, the infinite ones too."""
+    command = find({"series": "s"}, "time", 0, batch, {"_id": int(ids), "time": 1, "value": 1})
+    return [await found.columns() async for found in Finder(database, "points").batches(command)]
 
 
 def told(columns: list[Columns]) -> list[tuple[datetime, str]]:
@@ -50,53 +54,60 @@ ROWS = st.lists(
 @given(ROWS, st.sampled_from([1, 7, 11, 1000]), st.booleans())
 @examples(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_columns_hold_what_was_stored(
-    points: Points, database: Database, rows: list[tuple[str, datetime, float]], batch: int, ids: bool
+    database: Database, rows: list[tuple[str, datetime, float]], batch: int, ids: bool
 ) -> None:
     await database["points"].delete_many({})
     stored = {name: (name, time, value) for name, time, value in rows if not name.endswith("\0")}
     if stored:
         await store(database, list(stored.values()))
-    told_of = [row for row in stored.values() if math.isfinite(row[2])]
-    expected = sorted(told_of, key=lambda row: (row[1], row[0].encode()))
-    columns = await read(points, batch=batch, ids=ids)
+    expected = sorted(stored.values(), key=lambda row: (row[1], row[0].encode()))
+    columns = await read(database, batch=batch, ids=ids)
     assert told(columns) == [(time, str(value)) for _, time, value in expected]
     assert names(columns) == ([name for name, *_ in expected] if ids else [])
 
 
 @pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 99, 100, 101, 1001])
-async def test_any_number_of_them_is_whole(points: Points, database: Database, number: int) -> None:
+async def test_any_number_of_them_is_whole(database: Database, number: int) -> None:
     rows = [(f"{n:05}", NOON + n * MILLISECOND, float(n)) for n in range(number)]
     if rows:
         await store(database, rows)
     for ids in (False, True):
-        columns = await read(points, ids=ids)
+        columns = await read(database, ids=ids)
         assert told(columns) == [(time, str(value)) for _, time, value in rows]
         assert names(columns) == [name for name, *_ in rows if ids]
-    assert len(told(await read(points, limit=10))) == min(number, 10)
 
 
 async def test_they_go_on_behind_a_position_that_shares_its_time(points: Points, database: Database) -> None:
-    await store(database, [(f"{n:02}", NOON, float(n)) for n in range(20)])
+    await store(database, [(f"{n:02}", NOON, float(n)) for n in range(90)])
     after = Position(NOON, "07")
-    assert names(await read(points, after=after, limit=5, ids=True)) == ["08", "09", "10", "11", "12"]
+    for limit in (5, 50):  # a table, and columns
+        found = points.find_accepted("s", EVERYTHING, {"_id", "time", "value"}, limit=limit, after=after)
+        read = [name.decode() async for some in found for name in some.ids()]
+        assert read == [f"{n:02}" for n in range(8, 8 + limit)]
+
+
+async def test_those_in_several_windows_are_read_apart_but_infinite_ones(points: Points, database: Database) -> None:
+    rows = [(f"{n:02}", NOON + n * MILLISECOND, math.inf if n == 8 else float(n)) for n in range(30)]
+    await store(database, rows)
+    windows = [Window(*(NOON + n * MILLISECOND for n in ends)) for ends in ((20, 22), (7, 9))]
+    found = [columns async for columns in points.columns("s", windows)]
+    assert sorted(value for some in found for _, value in some) == [7, 9, 20, 21, 22]
 
 
 @pytest.mark.parametrize("odd", [7, None, "text", math.nan])
 @pytest.mark.parametrize("at", [0, 15, 29])
-async def test_a_value_that_is_no_float_is_never_read_as_one(
-    points: Points, database: Database, odd: object, at: int
-) -> None:
+async def test_a_value_that_is_no_float_is_never_read_as_one(database: Database, odd: object, at: int) -> None:
     rows: list[tuple[str, datetime, Any]] = [(f"{n:02}", NOON + n * MILLISECOND, float(n)) for n in range(30)]
     rows[at] = (*rows[at][:2], odd)
     await store(database, rows)
     if isinstance(odd, float):
-        assert told(await read(points)) == [(row[1], str(row[2])) for row in rows if row[2] is not odd]
+        assert told(await read(database)) == [(row[1], str(row[2])) for row in rows]
     else:
         with pytest.raises(NoColumns):
-            await read(points)
+            await read(database)
 
 
-async def test_ids_that_end_with_a_zero_are_not_cut(points: Points, database: Database) -> None:
+async def test_ids_that_end_with_a_zero_are_not_cut(database: Database) -> None:
     await store(database, [("a\0", NOON, 1.0), ("b\0", NOON, 2.0)])
     with pytest.raises(NoColumns):
-        await read(points, ids=True)
+        await read(database, ids=True)

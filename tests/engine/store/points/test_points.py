@@ -84,7 +84,7 @@ async def test_a_bound_is_an_instant_whatever_its_offset(points: Points) -> None
 async def test_a_series_is_read_alone_and_without_its_discards(points: Points) -> None:
     await points.add([point(series="other"), point(NOON, Reason.SYSTEM), mine := point()])
     assert await accepted(points) == [mine.id]
-    assert [row async for page in points.columns(SERIES, EVERYTHING, batch=5) for row in page] == [(NOON, 0.5)]
+    assert [row async for page in points.columns(SERIES, [EVERYTHING], batch=5) for row in page] == [(NOON, 0.5)]
 
 
 # Discards
@@ -204,7 +204,7 @@ async def test_pages_of_discards_go_on_where_the_last_one_ended(points: Points) 
 async def test_values_stream_in_order_in_batches_that_grow(points: Points) -> None:
     batch = [point(NOON + n * SECOND, value=float(n)) for n in range(25)]
     await points.add(random.Random(3).sample(batch, 25))
-    streamed = [page async for page in points.columns(SERIES, Window(NOON, NOON + 22 * SECOND), batch=10)]
+    streamed = [page async for page in points.columns(SERIES, [Window(NOON, NOON + 22 * SECOND)], batch=10)]
     assert [len(page) for page in streamed] == [10, 13]
     assert [row for page in streamed for row in page] == [(NOON + n * SECOND, float(n)) for n in range(23)]
 
@@ -212,7 +212,7 @@ async def test_values_stream_in_order_in_batches_that_grow(points: Points) -> No
 async def test_a_stream_that_is_left_early_leaves_no_cursor_open(points: Points, database: Database) -> None:
     await points.add([point(NOON + n * SECOND) for n in range(50)])
     before = await open_cursors(database)
-    stream = points.columns(SERIES, EVERYTHING, batch=5)
+    stream = points.columns(SERIES, [EVERYTHING], batch=5)
     await anext(stream)
     assert await open_cursors(database) == before + 1
     await stream.aclose()
@@ -256,7 +256,7 @@ async def exhaust(stream: AsyncGenerator[Columns]) -> None:
 async def test_a_range_of_time_and_value_is_read_from_the_index_alone(points: Points, database: Database) -> None:
     await many(points)
     window = Window(NOON + 60 * SECOND, NOON + 210 * SECOND)
-    for step in await profile(database, exhaust(points.columns(SERIES, window, batch=20))):
+    for step in await profile(database, exhaust(points.columns(SERIES, [window], batch=20))):
         assert step["docsExamined"] == 0
         assert step["keysExamined"] <= 52
         assert not step.get("hasSortStage")

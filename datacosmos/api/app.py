@@ -1,5 +1,6 @@
 """Puts the API together."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
@@ -11,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Scope
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from datacosmos import __version__
 from datacosmos.api.feed.feed import Feed
@@ -103,6 +105,7 @@ def _documented(routers: Sequence[APIRouter], index: Callable[[Request], Awaitab
         app.include_router(router)
     handle_problems(app)
     app.add_middleware(Head)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
     app.add_middleware(Requests)
     return app
 

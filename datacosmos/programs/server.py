@@ -66,6 +66,7 @@ async def serving_on(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # an application that says its own address reads them itself
         reset_contextvars=True,  # else a pipelined request begins with those of the one before
         timeout_keep_alive=math.ceil(settings.idle_timeout.total_seconds()),
         timeout_graceful_shutdown=max(1, round(settings.stop_grace.total_seconds())),

@@ -35,7 +35,7 @@ from datacosmos.api.graphql.schema import create_schema
 from datacosmos.api.graphql.streams import Operation, Streams
 from datacosmos.api.graphql.websocket import serve
 from datacosmos.api.intake import Intake
-from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, head_of, join
+from datacosmos.api.lists.answers import LongAnswer, ShortAnswer, head_of, whole
 from datacosmos.api.lists.spool import Spool, Spools
 from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON
 from datacosmos.auth.permissions import AccessControl, Permissions
@@ -221,8 +221,8 @@ class Endpoint:
         status = 400 if not executed and call.media_type == GRAPHQL else 200
         head = [*HEADS[call.media_type], *(RETRY if errors and _is_unavailable(result) else ())]
         pieces = dump(body)
-        if (whole := join(pieces)) is not None:
-            return ShortAnswer(whole, status, head)
+        if (text := whole(pieces)) is not None:
+            return ShortAnswer(text, status, head)
         return LongAnswer(pieces, spool, self._pace, status, head)
 
 

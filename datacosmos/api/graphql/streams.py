@@ -38,7 +38,7 @@ from datacosmos.api.graphql.errors import Schema, log_error, present_error
 from datacosmos.api.graphql.fast import dump
 from datacosmos.api.graphql.limits import limit_rules, longest_name
 from datacosmos.api.graphql.operations import AMBIGUOUS
-from datacosmos.api.lists.answers import join
+from datacosmos.api.lists.answers import whole
 from datacosmos.errors import AnswerTooLarge, DatacosmosError
 from datacosmos.settings import Settings
 
@@ -117,10 +117,10 @@ class Streams:
         """Of a query, whose answer must be short: there is no room for long ones here."""
         with closing(context.spool):
             result = await self._schema.execute(ask.query, ask.variables, context, operation_name=ask.operation_name)
-            whole = join(dump(_presented(cast("ExecutionResult", result), context)))
-        if whole is None:
+            text = whole(dump(_presented(cast("ExecutionResult", result), context)))
+        if text is None:
             raise Refused(GraphQLError("", original_error=AnswerTooLarge("ask for so long an answer by POST, as JSON")))
-        return Answer(whole)
+        return Answer(text)
 
     async def _subscribed(self, ask: Operation, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         executor = StrawberryGraphQLCoreExecutionContext.build(

@@ -46,11 +46,13 @@ def head_of(headers: Mapping[str, str]) -> Head:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
-def join(pieces: Sequence[Piece]) -> bytes | None:
-    """None where that is a long answer."""
-    kept = [piece for piece in pieces if isinstance(piece, bytes)]
-    is_short = len(kept) == len(pieces) and sum(map(len, kept)) <= WHOLE
-    return b"".join(kept) if is_short else None
+def whole(pieces: Sequence[Piece]) -> bytes | None:
+    """The answer, unless it is a long one."""
+    match pieces:
+        case [bytes() as text] if len(text) <= WHOLE:
+            return text
+        case _:
+            return None
 
 
 async def _each(pieces: list[Piece], spool: Spool) -> AsyncGenerator[bytes]:

@@ -43,6 +43,11 @@ async def test_head_is_not_for_routes_without_get(client: httpx.AsyncClient) -> 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+async def test_an_address_that_is_told_has_the_scheme_that_a_proxy_was_asked_by(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/points/", headers={"X-Forwarded-Proto": "https"})
+    assert (answer.status_code, answer.headers["location"]) == (307, f"https://{client.base_url.host}/points")
+
+
 async def test_head_of_a_long_answer_leaves_the_connection_whole(settings: Settings, stores: Stores) -> None:
     await store(stores)
     limits = httpx.Limits(max_connections=1)

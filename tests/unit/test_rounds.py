@@ -11,13 +11,17 @@ class Answers:
     """Counts as it is asked, and answers with the number once it may."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked = self.cancelled = 0
         self.may = asyncio.Event()
 
     async def ask(self) -> int:
         self.asked += 1
         number = self.asked
-        await self.may.wait()
+        try:
+            await self.may.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         return number
 
 
@@ -61,6 +65,25 @@ async def test_whoever_leaves_ends_no_answer_of_the_others(leaving: int) -> None
     tasks.pop(leaving).cancel()
     answers.may.set()
     assert await asyncio.gather(*tasks) == ([2, 2, 2] if leaving == 0 else [1, 2, 2])
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_cancelled() -> None:
+    rounds, answers = Rounds[int](), Answers()
+    first = asyncio.create_task(rounds.get("same", answers.ask))
+    await begun([first])
+    meanwhile = [asyncio.create_task(rounds.get("same", answers.ask)) for _ in range(2)]
+    await begun([first, *meanwhile])
+    for task in meanwhile:
+        task.cancel()
+    await asyncio.wait(meanwhile)
+    assert answers.cancelled == 0
+    first.cancel()
+    after = asyncio.create_task(rounds.get("same", answers.ask))  # while the one before is being cancelled
+    await begun([after])
+    assert (answers.asked, answers.cancelled) == (2, 1)
+    answers.may.set()
+    assert await after == 2
+    assert first.cancelled()
 
 
 async def test_a_failure_is_for_its_own_round_alone() -> None:

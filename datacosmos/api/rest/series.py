@@ -17,6 +17,7 @@ from datacosmos.api.times import Given, Span, read_span
 from datacosmos.auth.permissions import AccessControl, Permissions, unknown_series
 from datacosmos.calculation.client import ById, Calculation
 from datacosmos.domain.series import EMPTY
+from datacosmos.http.leaving import UntilClientLeaves
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.rounds import Rounds
 from datacosmos.sources.digests import digest
@@ -102,7 +103,8 @@ class SeriesRoutes:
     async def metrics(self, request: Request, identifier: Id, span: Range) -> Response:
         """The standard deviation is the population's; percentiles interpolate linearly between the nearest ranks."""
         series = await self._seen(self._access.identify(request.headers), identifier)
-        return respond(await self._calculation.metrics(ById(series.id), *span))
+        with UntilClientLeaves(request.receive):
+            return respond(await self._calculation.metrics(ById(series.id), *span))
 
     async def forecast(
         self,
@@ -114,9 +116,10 @@ class SeriesRoutes:
     ) -> Response:
         """By exponential smoothing (AutoETS) of the newest points, which must be evenly sampled."""
         series = await self._seen(self._access.identify(request.headers), identifier)
-        answer = await self._calculation.forecast(
-            ById(series.id), horizon=horizon, levels=level, season_length=season_length
-        )
+        with UntilClientLeaves(request.receive):
+            answer = await self._calculation.forecast(
+                ById(series.id), horizon=horizon, levels=level, season_length=season_length
+            )
         return respond(answer)
 
     async def _create(self, by: Permissions, new: NewSeries, request: Repeatable | None = None) -> Series:

@@ -219,7 +219,7 @@ class Settings(BaseSettings):
         description="The running service that query, export, import, watch and replay talk to; unset: HOST and PORT.",
     )
     token: SecretStr | None = Field(
-        default=None, description="The token that query, export, import and watch show to it; unset: none."
+        default=None, description="The token that query, export, import, watch and replay show to it; unset: none."
     )
     stop_grace: PositiveDuration = Field(
         default=timedelta(seconds=15),

@@ -30,6 +30,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # Statuses of a service that is unavailable, or of the balancer before it.
 UNAVAILABLE = frozenset({502, 503, 504})
 RESENDING = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=5))
+NO_HEADERS: Mapping[str, str] = {}
 AHEAD = 100  # records read ahead for each lane
 
 
@@ -90,20 +91,21 @@ def to_record(row: Mapping[str, str]) -> Record:
 async def replay(
     records: Iterable[Record],
     url: str,
+    headers: Mapping[str, str] = NO_HEADERS,
     *,
-    token: str | None = None,
     concurrency: int = 1,
     patience: timedelta = timedelta(minutes=1),
     sent: Callable[[], None] = lambda: None,
 ) -> Tally:
     """Send the records in order; of several lanes, each takes all of a user's, so that theirs stay in order.
 
-    A service that is unavailable is waited for, up to `patience`; `sent` is called after each answer.
+    `headers` go with each. A service that is unavailable is waited for, up to `patience`; `sent` is called after each
+    answer.
     """
     tally = Tally()
     lanes = [asyncio.Queue[Record | None](AHEAD) for _ in range(concurrency)]
     trusted = ssl.create_default_context()
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers = {"Content-Type": "application/json", **headers}
 
     async def work(lane: asyncio.Queue[Record | None]) -> None:
         # A client of its own: a pool looks at all of its connections for each request.

@@ -113,6 +113,17 @@ async def test_a_pipe_is_refused_as_it_cannot_be_checked_before_it_is_sent(tmp_p
     assert "must be a file" in err
 
 
+async def test_a_token_comes_from_the_environment_or_a_file_and_never_as_an_argument(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-a-file\n")
+    given = "replay", "locations", str(file_of(tmp_path, ROW)), "--url"
+    async with service() as there:
+        assert (await run(*given, there.address, folder=tmp_path, DATACOSMOS_TOKEN="of-the-environment"))[0] == 0
+        assert (await run(*given, there.address, "--token-file", "token", folder=tmp_path))[0] == 0
+        assert there.tokens == {"Bearer of-the-environment", "Bearer of-a-file"}
+        assert (await run(*given, there.address, "--token", "of-an-argument", folder=tmp_path))[0] == 2
+    assert len(there.taken) == 2
+
+
 async def test_records_arrive_in_the_order_of_the_file() -> None:
     records = users(*"abcab")
     async with service() as there:
@@ -149,10 +160,9 @@ async def test_each_answer_is_counted_as_what_it_is() -> None:
 async def test_a_service_that_is_unavailable_is_waited_for_and_sent_the_same_again() -> None:
     unavailable = [Response(status_code=status) for status in (503, 502, 504)]
     async with service(lambda _: unavailable.pop() if unavailable else STORED) as there:
-        tally = await replay(users("a", "b"), there.address, token="t")
+        tally = await replay(users("a", "b"), there.address)
     assert [record["user_id"] for record in there.taken] == ["a", "a", "a", "a", "b"]
     assert tally == Tally(stored=2)
-    assert there.tokens == {"Bearer t"}
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

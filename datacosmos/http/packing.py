@@ -50,9 +50,18 @@ class Packed:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         coding = choose(b",".join([value for name, value in scope["headers"] if name == b"accept-encoding"]))
-        if coding and scope["method"] != "HEAD":
-            return _Responder(self._app, coding)(scope, receive, send)
-        return self._app(scope, receive, partial(_send_marked, send, coding))
+        pass_on = send
+
+        def send_packed(message: Message) -> Awaitable[None]:
+            nonlocal pass_on
+            if message["type"] == "http.response.start" and not _is_short(message):
+                if coding and scope["method"] != "HEAD":
+                    pass_on = _Responder(self._app, send, coding).send_with_compression
+                else:
+                    _mark(message, coding)
+            return pass_on(message)
+
+        return self._app(scope, receive, send_packed)
 
 
 @lru_cache(64)
@@ -70,8 +79,9 @@ def choose(accept: bytes) -> str | None:
 class _Responder(IdentityResponder):
     """Sends pieces that can be unpacked as they come."""
 
-    def __init__(self, app: ASGIApp, coding: str) -> None:
+    def __init__(self, app: ASGIApp, send: Send, coding: str) -> None:
         super().__init__(app, SHORT, exclude_content_types=EXCLUDED)
+        self.send = send
         self.content_encoding, self._packer = coding, PACKERS[coding]
         self._pack: Pack | None = None
 
@@ -94,16 +104,14 @@ def _zstd() -> Pack:
 PACKERS: dict[str, Callable[[], Pack]] = {"zstd": _zstd, "gzip": _gzip}
 
 
-def _send_marked(send: Send, coding: str | None, message: Message) -> Awaitable[None]:
-    """Sends the head with what packing, which isn't done here, would say in it; the coding only where it is HEAD's."""
-    if message["type"] == "http.response.start" and not _is_short(message):
-        headers = MutableHeaders(raw=message.setdefault("headers", []))
-        if _is_packed(message["status"], headers):
-            headers.add_vary_header("Accept-Encoding")
-            if coding:
-                headers["Content-Encoding"] = coding
-                del headers["Content-Length"]
-    return send(message)
+def _mark(message: Message, coding: str | None) -> None:
+    """Says in a head what packing, which isn't done here, would say; the coding only where it is HEAD's."""
+    headers = MutableHeaders(raw=message.setdefault("headers", []))
+    if _is_packed(message["status"], headers):
+        headers.add_vary_header("Accept-Encoding")
+        if coding:
+            headers["Content-Encoding"] = coding
+            del headers["Content-Length"]
 
 
 def _is_short(message: Message) -> bool:

@@ -185,6 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
             while data:
                 try:
                     self.parser.feed_data(data)
+                    self._bound_headers()
                     break
                 except HttpParserUpgrade as offer:
                     if self._is_for_websocket():
@@ -226,14 +227,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage = HEAD
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) >= HEADERS:
+    def _bound_headers(self) -> None:
+        """Raises HttpParserError. To count them once a part of the head is read is quicker than at each."""
+        if self.headers and len(self.headers) > HEADERS:
             self._edge.headers.refusal()
             self._refuse(431, f"the request has more than {HEADERS} headers")
-            raise ValueError("too many headers")  # ends the parsing
-        super().on_header(name, value)
+            raise HttpParserError("too many headers")
 
     def on_headers_complete(self) -> None:
+        self._bound_headers()
         if self._offers_upgrade():
             return
         if len(self.pipeline) >= PIPELINED:

@@ -5,6 +5,7 @@ client on connections apart, and need no thread; so however many there are, a wr
 """
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import timedelta
@@ -43,7 +44,7 @@ PRIMARY_ONLY: Mapping[str, Any] = {"readPreference": "primary", "readPreferenceT
 READS = 16
 """Reads that MongoDB is asked for at once: with more, its threads would only wait for each other."""
 LONG_LISTS, MOST_WAITING = 4, 1000
-LONG_READS = 2
+LONG_READS = 2 if (os.cpu_count() or 1) > 2 else 1
 """Reads for long lists among them: one list is encoded meanwhile, and a short one finds a core that isn't theirs."""
 
 # What MongoDB says when it can't serve now but may later: looking for its members, stepping down, shutting down, out of

@@ -25,9 +25,9 @@ class Encoded:
     async def add(self, part: bytes) -> None:
         """Some rows more, comma-separated. Raises AnswerTooLarge, TemporaryFilesFull, Overloaded."""
         comma = b"," if self._written or self._kept else b""
-        self._spool.keep(len(comma) + len(part))
+        is_full = self._spool.keep(len(comma) + len(part))
         self._kept += comma, part
-        if self._spool.is_full:
+        if is_full:
             self._written.append(await self._spool.write(self._take()))
 
     def drop(self) -> None:
@@ -45,9 +45,9 @@ class Encoded:
 
     def whole(self) -> "orjson.Fragment | Encoded":
         """Its JSON where that is short."""
-        if self._written or sum(map(len, self._kept)) > WHOLE:
+        if self._written or len(text := self._join()) > WHOLE:
             return self
-        return orjson.Fragment(b"[%b]" % self._join())
+        return orjson.Fragment(b"[%b]" % text)
 
     def pieces(self) -> Iterator[Piece]:
         parts: list[Piece] = [*self._written, self._join()]

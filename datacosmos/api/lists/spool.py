@@ -68,17 +68,14 @@ class Spool:
         self._at_work = 0
         self._is_closed = False
 
-    @property
-    def is_full(self) -> bool:
-        return self.kept > KEPT or self._spools.kept > KEPT_BY_ALL
-
-    def keep(self, size: int) -> None:
-        """So many bytes more in memory. Raises AnswerTooLarge."""
+    def keep(self, size: int) -> bool:
+        """So many bytes more in memory; whether those that wait there are to be written now. Raises AnswerTooLarge."""
         self._size += size
         if self._size > self._spools.answer_most:
             most = self._spools.answer_most
             raise AnswerTooLarge(f"the answer has more than {most} bytes, the limit; ask for fewer fields or points")
         self._count(size)
+        return self.kept > KEPT or self._spools.kept > KEPT_BY_ALL
 
     def let_go(self, size: int) -> None:
         """So many bytes less in memory: they are written, or not going to be sent."""

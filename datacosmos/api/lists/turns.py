@@ -22,10 +22,10 @@ class Parts:
         self._rows = max(1, PART // 4)
 
     def of(self, rows: Long) -> Iterator[Long]:
-        begin = 0
-        while begin < len(rows):
+        begin, size = 0, len(rows)
+        while begin < size:
             end = begin + self._rows
-            yield rows[begin:end] if begin or end < len(rows) else rows
+            yield rows[begin:end] if begin or end < size else rows
             begin = end  # after which it may be another number
 
     def encode(self, encode: Callable[[Long], T], part: Long) -> T:

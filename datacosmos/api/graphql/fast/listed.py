@@ -46,8 +46,9 @@ class Reading:
     def __init__(self, lists: Lists, asked: Listing[Any, Any] | Page[Any], spool: Spool) -> None:
         self.found = 0
         self.ends: tuple[str | None, str | None] = None, None
-        self.encoded = [Encoded(spool, backward=asked.is_backward) for _ in lists.rows]
-        self._lists, self._asked, self._parts, self._is_first = lists, asked, Parts(), True
+        self._lists, self._asked, self._backward = lists, asked, asked.is_backward
+        self._parts, self._is_first = Parts(), True
+        self.encoded = [Encoded(spool, backward=self._backward) for _ in lists.rows]
         self._templates = [each.filled(asked.constants) for each in lists.rows]
 
     async def read(self) -> None:
@@ -55,9 +56,9 @@ class Reading:
         most, batches = self._asked.most, self._asked.asked.rows(self._lists.fields)
         try:
             async for batch in batches:
-                left = max(0, most - self.found)
-                self.found += len(batch)
-                await self._add(batch if len(batch) <= left else batch[:left])
+                size, left = len(batch), max(0, most - self.found)
+                self.found += size
+                await self._add(batch if size <= left else batch[:left])
                 del batch  # the next may be long in coming
         except BaseException:
             for encoded in self.encoded:
@@ -78,7 +79,7 @@ class Reading:
 
     def _encode(self, part: Rows) -> list[bytes]:
         """Comma-separated. Raises NotCovered wherever Strawberry would have found an error."""
-        rows, lists = part[::-1] if self._asked.is_backward else part, self._lists
+        rows, lists = part[::-1] if self._backward else part, self._lists
         try:
             texts = {leaf: leaf.texts(rows) for leaf in lists.leaves}
             if lists.cursor is not None:  # backward, the rows that come last are the first
@@ -94,7 +95,7 @@ class Reading:
         """Of some rows, the first of which has the first of these, and the last the last."""
         start, end = self.ends
         first, last = cursors[0].decode(), cursors[-1].decode()
-        self.ends = (first, end or last) if self._asked.is_backward else (start or first, last)
+        self.ends = (first, end or last) if self._backward else (start or first, last)
 
 
 class ListPlan:

@@ -120,6 +120,7 @@ def _check_small(kinds: set[type], values: Values) -> Values:
 def _check_lists(check: Check, lists: Values, *, is_enum: bool) -> Values:
     _check({list, tuple}, lists)
     if is_enum:
-        return [check(each) for each in lists]
+        names = {each: check(each) for each in set(map(tuple, lists))}  # equal ones, of which there are many
+        return [names[each] for each in map(tuple, lists)]
     check(list(chain.from_iterable(lists)))
     return lists

@@ -30,7 +30,7 @@ PIPELINED = 16  # requests that may wait for the one before them on their connec
 LINGER, LINGER_BYTES = 1.0, 1 << 20  # how long and how far a refused client is still read, as it may read us only then
 OFFER = (b"upgrade", b"http2-settings")
 KNOWN = {
-    "on_message_begin on_header on_headers_complete on_body on_message_complete",
+    "on_message_begin on_headers_complete on_body on_message_complete",
     "connection_made connection_lost data_received pause_writing resume_writing",
     "on_response_complete timeout_keep_alive_handler _unset_keepalive_if_required",
     "handle_websocket_upgrade _get_upgrade",

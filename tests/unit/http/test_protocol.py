@@ -73,12 +73,13 @@ async def test_a_head_beyond_its_size_is_refused_and_read_no_further(head: str) 
     assert refused("heads") == before + 1
 
 
-async def test_a_request_has_so_many_headers_and_no_more() -> None:
+@pytest.mark.parametrize("rest", ["\r\n", ""])
+async def test_a_request_has_so_many_headers_and_no_more(rest: str) -> None:
     before = refused("headers")
     async with line() as client:
         await client.send("GET / HTTP/1.1\r\n" + "a:\r\n" * 200 + "\r\n")
         assert await client.status() == 200
-        await client.send("GET / HTTP/1.1\r\n" + "a:\r\n" * 201 + "\r\n")
+        await client.send("GET / HTTP/1.1\r\n" + "a:\r\n" * 201 + rest)
         status, headers, body = await client.answer()
         assert (status, headers["connection"]) == (431, "close")
         assert "200 headers" in body["detail"]

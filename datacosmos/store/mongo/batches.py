@@ -25,7 +25,8 @@ from datacosmos.store.mongo.walking import walk
 
 END, STRING, ARRAY = 0x00, 0x02, 0x04
 KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
-SIZE, NUMBER = struct.Struct("<i"), struct.Struct("<q")
+SIZE, LAST = struct.Struct("<i"), struct.Struct("<4sq")
+USUAL = struct.Struct("<i8si12si")  # of a reply to what begins a list: up to the size of its documents' array
 CURSOR, FIRST, ID = b"\x03cursor\0", b"\x04firstBatch\0", b"\x12id\0"
 AWARE = CodecOptions[Document](tz_aware=True)
 NAIVE = CodecOptions[Document](tz_aware=False)
@@ -48,17 +49,18 @@ class Batch:
     size: int
 
     def __init__(self, reply: bytes | memoryview) -> None:
-        raw = memoryview(reply)
-        raw = raw[12:] if bytes(raw[4:12]) == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
-        raw = raw if raw[4] == ARRAY else _batch_first(raw)
-        begin = 16 if bytes(raw[4:16]) == FIRST else 15  # behind the name, firstBatch or nextBatch
-        (self.size,) = SIZE.unpack_from(raw, begin)
+        raw, begin = memoryview(reply), 28
+        _, cursor, _, first, self.size = USUAL.unpack_from(raw)
+        if (cursor, first) != (CURSOR, FIRST):
+            raw = raw[12:] if cursor == CURSOR else memoryview(RawBSONDocument(bytes(raw))["cursor"].raw)
+            raw = raw if raw[4] == ARRAY else _batch_first(raw)
+            begin = bytes(raw[4:20]).index(END) + 5  # behind the name, firstBatch or nextBatch
+            (self.size,) = SIZE.unpack_from(raw, begin)
         end = begin + self.size
         self._array = raw[begin:end]
         self.cursor: int
-        if bytes(raw[end : end + 4]) == ID:
-            (self.cursor,) = NUMBER.unpack_from(raw, end + 4)
-        else:
+        name, self.cursor = LAST.unpack_from(raw, end)
+        if name != ID:
             rest = bytes(raw[end : SIZE.unpack_from(raw)[0]])
             self.cursor = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
 

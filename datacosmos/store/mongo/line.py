@@ -36,7 +36,7 @@ class Line(asyncio.BufferedProtocol):
         """Whether nothing is under way, or to be known of, any more."""
         return self._reply is None
 
-    async def ask(self, body: bytes) -> bytes | memoryview:
+    def ask(self, body: bytes) -> asyncio.Future[bytes | memoryview]:
         """The document that answers a command's. Raises AutoReconnect, and NetworkTimeout; the line is then closed."""
         self._number = self._number % (2**31 - 1) + 1
         self._reply = reply = self._loop.create_future()
@@ -44,7 +44,7 @@ class Line(asyncio.BufferedProtocol):
         self._deadline = self._loop.time() + self._timeout
         if self._timer is None:
             self._look_again()
-        return await reply
+        return reply
 
     def close(self) -> None:
         self._transport.abort()

@@ -216,10 +216,10 @@ async def test_a_reply_that_is_none_is_like_a_connection_that_broke(
     asked = list[bytes]()
     ask = Line.ask
 
-    async def misled(line: Line, body: bytes) -> Any:
+    def misled(line: Line, body: bytes) -> Any:
         asked.append(body)
         asyncio.get_running_loop().call_soon(setattr, line, "_number", 0)  # no reply is to this
-        return await ask(line, body)
+        return ask(line, body)
 
     monkeypatch.setattr(Line, "ask", misled)
     assert await numbers_of(found(numbers, limit=2)) == [[0, 1]]

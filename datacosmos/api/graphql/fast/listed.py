@@ -4,6 +4,7 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -98,47 +99,43 @@ class Reading:
         self.ends = (first, end or last) if self._backward else (start or first, last)
 
 
+@dataclass(frozen=True, slots=True)
 class ListPlan:
     """A plain list."""
 
-    def __init__(self, rows: Selection) -> None:
-        self._lists = Lists([rows])
+    lists: Lists
 
     async def read(self, listing: Any, context: Context) -> Any:
-        reading = Reading(self._lists, listing, context.spool)
+        reading = Reading(self.lists, listing, context.spool)
         await reading.read()
         listing.check(reading.found)
         return reading.encoded[0].whole()
 
 
+@dataclass(frozen=True, slots=True)
 class PagePlan:
-    """A connection: some keys each for its edges, its PageInfo, and how many there are in all.
+    """A connection: the keys of its edges, of PageInfos, and of how many there are in all.
 
-    `keys` are all, in order, with the values that are known.
+    `keys` are all, in order, with the only value that is known, the name of the type.
     """
 
-    def __init__(
-        self,
-        keys: Mapping[str, str],
-        edges: Mapping[str, Selection],
-        infos: Mapping[str, Mapping[str, Info]],
-        totals: Sequence[str],
-        cursor: Leaf | None,
-    ) -> None:
-        self._keys, self._edges, self._infos, self._totals = keys, tuple(edges), infos, totals
-        self._lists = Lists([*edges.values()], cursor)
+    keys: Mapping[str, str]
+    edges: Sequence[str]
+    infos: Mapping[str, Mapping[str, Info]]
+    totals: Sequence[str]
+    lists: Lists
 
     async def read(self, page: Any, context: Context) -> dict[str, Any]:
-        data: dict[str, Any] = dict(self._keys)
-        if self._totals:
-            data |= dict.fromkeys(self._totals, await _total(page))
-        reading = Reading(self._lists, page, context.spool)
+        data: dict[str, Any] = dict(self.keys)
+        if self.totals:
+            data |= dict.fromkeys(self.totals, await _total(page))
+        reading = Reading(self.lists, page, context.spool)
         await reading.read()
-        for key, encoded in zip(self._edges, reading.encoded, strict=True):
+        for key, encoded in zip(self.edges, reading.encoded, strict=True):
             data[key] = encoded.whole()
-        if self._infos:
+        if self.infos:
             info = page.info(reading.found, reading.ends)
-            for key, members in self._infos.items():
+            for key, members in self.infos.items():
                 data[key] = {name: make(info) for name, make in members.items()}
         return data
 
@@ -171,7 +168,8 @@ def page_plan(executor: Executor[Any], connection: GraphQLObjectType, selected: 
             case _:
                 raise NotCovered
     node = object_type(edge.fields["node"].type)
-    return PagePlan(keys, edges, infos, totals, cursor_leaf(node.name) if has_cursors else None)
+    lists = Lists([*edges.values()], cursor_leaf(node.name) if has_cursors else None)
+    return PagePlan(keys, [*edges], infos, totals, lists)
 
 
 def _page_info(

@@ -33,7 +33,7 @@ from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from datacosmos.api.graphql.fast.calls import Call, call_of
-from datacosmos.api.graphql.fast.listed import ListPlan, PagePlan, page_plan
+from datacosmos.api.graphql.fast.listed import ListPlan, Lists, PagePlan, page_plan
 from datacosmos.api.graphql.fast.objects import ListCompletion
 from datacosmos.api.graphql.fast.rows import Selected, select
 from datacosmos.api.graphql.fast.values import NotCovered
@@ -146,7 +146,7 @@ def _plan(executor: "PlanExecutor", root: GraphQLObjectType, key: str, details: 
         if "edges" in type_.fields:
             plan: ListPlan | PagePlan = page_plan(executor, type_, details)
         elif is_list_type(get_nullable_type(field.type)):
-            plan = ListPlan(select(executor, type_, details))
+            plan = ListPlan(Lists([select(executor, type_, details)]))
         else:
             return None
         call = call_of(field, details[0].node)

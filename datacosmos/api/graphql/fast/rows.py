@@ -14,12 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-from graphql import (
-    GraphQLField,
-    GraphQLObjectType,
-    GraphQLOutputType,
-    get_named_type,
-)
+from graphql import GraphQLField, GraphQLObjectType, GraphQLOutputType, get_named_type
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField

@@ -3,16 +3,19 @@
 import base64
 import json
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import pytest
 from pydantic import SecretStr
 
+from datacosmos.auth import issuers
 from datacosmos.auth.bearer import authenticate
 from datacosmos.auth.issuers import Caller, Role, SharedSecret
 from datacosmos.auth.secret import load_secret
@@ -50,6 +53,14 @@ def test_a_token_is_good_until_it_expires_and_says_so_after() -> None:
     expired = OURS.issue(role=Role.USER, subject="ada", lifetime=HOUR, now=now - HOUR - timedelta(seconds=2))
     with pytest.raises(Unauthenticated, match="expired"):
         read(expired)
+
+
+def test_a_token_that_was_good_before_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    issued = OURS.issue(role=Role.USER, subject="ada", lifetime=HOUR, now=datetime.now(UTC))
+    assert read(issued).subject == "ada"
+    monkeypatch.setattr(issuers, "time", SimpleNamespace(time=lambda: time.time() + 3601))
+    with pytest.raises(Unauthenticated, match="expired"):
+        read(issued)
 
 
 def seconds_from_now(seconds: float) -> datetime:

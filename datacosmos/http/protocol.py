@@ -249,6 +249,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._bound_headers()  # with its trailer, before another request follows
         if self._offers_upgrade():
             return
         self._stage, self._unframed = BETWEEN, 0

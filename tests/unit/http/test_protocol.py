@@ -87,6 +87,14 @@ async def test_a_request_has_so_many_headers_and_no_more(rest: str) -> None:
     assert refused("headers") == before + 1
 
 
+async def test_the_headers_of_a_trailer_count_too_also_where_another_request_follows_at_once() -> None:
+    head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with line() as client:
+        await client.send(head + "4\r\nbody\r\n0\r\n" + "a:\r\n" * 199 + "\r\n" + head)
+        assert await client.status() == 431
+        assert await client.ended() == b""
+
+
 async def test_a_head_of_just_its_size_is_taken() -> None:
     head = "GET / HTTP/1.1\r\nHost: x\r\nA: "
     async with line(head_max_bytes=10_000) as client:

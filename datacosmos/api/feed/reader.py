@@ -72,8 +72,9 @@ class Reader:
                 try:
                     async with aclosing(self._read(failures)) as frames:
                         async for frame in frames:
-                            failures = 0
+                            failures = 0 if frame.changes else failures  # a heartbeat tells nothing of MongoDB
                             yield frame
+                    failures = 0
                 except StoreUnavailable:
                     if not self._place.mark:
                         raise
@@ -99,7 +100,7 @@ class Reader:
             async with self._shared.past.turn():
                 async for frame in self._read_past():
                     yield frame
-        if self._number is None:
+        if self._number is None and self._goes_on():
             async for frame in self._catch_up():
                 yield frame
 

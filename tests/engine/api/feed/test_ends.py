@@ -356,6 +356,24 @@ async def test_whoever_begins_while_the_service_stops_gets_no_cursor_that_would_
         assert (await events.next())["id"]
 
 
+async def test_pauses_between_tries_grow_whatever_heartbeats_lie_between(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures, place = list[int](), Place(mark_before(Timestamp(1_795_974_308, 1)))
+
+    async def pause(so_many: int) -> None:
+        failures.append(so_many)
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(reader, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(reader, "BACKOFF", Mock(pause=pause))
+    unavailable = Mock(opened=Mock(side_effect=StoreUnavailable))
+    async with aclosing(Feed(settings, unavailable, SECRET).follow(SERIES, place)) as frames:
+        while len(failures) < 4:
+            assert (await anext(frames)).place == place
+    assert failures == [0, 1, 2, 3]
+
+
 async def test_whoever_joins_while_mongodb_is_unavailable_ends_nobody_elses_stream(
     feed: Feed, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """The Calculation service as an application: its routes are for the API, and anyone may ask after its health."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Annotated
 
 import orjson
@@ -21,6 +21,7 @@ from datacosmos.errors import Forbidden, InvalidRange
 from datacosmos.http.head import Head
 from datacosmos.http.health import HealthCheck
 from datacosmos.http.health_routes import health_routes
+from datacosmos.http.leaving import UntilClientLeaves
 from datacosmos.http.middleware import Requests
 from datacosmos.http.problems import InvalidParameters, described, handle_problems
 
@@ -62,23 +63,29 @@ def calculation_routes(calculator: Calculator, issuers: Sequence[Issuer]) -> API
     )
 
     @router.get("/average", summary="Average and sum of a range", response_model=Average)
-    async def _average(key: Annotated[Key, Depends(_key)], span: Annotated[Range, Depends(_range)]) -> Response:
-        return _answer(await calculator.average(key, *span))
+    async def _average(
+        request: Request, key: Annotated[Key, Depends(_key)], span: Annotated[Range, Depends(_range)]
+    ) -> Response:
+        return await _answer(request, calculator.average(key, *span))
 
     @router.get("/metrics", summary="Every metric of a range", response_model=Metrics)
-    async def _metrics(key: Annotated[Key, Depends(_key)], span: Annotated[Range, Depends(_range)]) -> Response:
-        return _answer(await calculator.metrics(key, *span))
+    async def _metrics(
+        request: Request, key: Annotated[Key, Depends(_key)], span: Annotated[Range, Depends(_range)]
+    ) -> Response:
+        return await _answer(request, calculator.metrics(key, *span))
 
     @router.get(
         "/forecast", summary="The points to come, with intervals", response_model=Forecast, responses=described(422)
     )
     async def _forecast(
+        request: Request,
         key: Annotated[Key, Depends(_key)],
         horizon: Annotated[int, Query(ge=1, le=MOST_STEPS, description="How many points.")],
         level: Annotated[list[Level], Query(max_length=MOST_LEVELS, description="Of the intervals, in percent.")],
         season_length: Annotated[int, Query(ge=1, description="Points after which things repeat; 1: none.")] = 1,
     ) -> Response:
-        return _answer(await calculator.forecast(key, Question(horizon, tuple(sorted(set(level))), season_length)))
+        question = Question(horizon, tuple(sorted(set(level))), season_length)
+        return await _answer(request, calculator.forecast(key, question))
 
     return router
 
@@ -99,5 +106,7 @@ async def _range(start: Time = None, end: Time = None) -> Range:
     return start, end
 
 
-def _answer(answer: Average | Metrics | Forecast) -> Response:
-    return Response(orjson.dumps(answer), media_type="application/json")
+async def _answer(request: Request, calculating: Awaitable[Average | Metrics | Forecast]) -> Response:
+    """For as long as the API waits for it."""
+    with UntilClientLeaves(request.receive):
+        return Response(orjson.dumps(await calculating), media_type="application/json")

@@ -6,7 +6,9 @@
 import asyncio
 import math
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
@@ -18,9 +20,11 @@ from datacosmos.auth.secret import load_issuer
 from datacosmos.calculation.app import create_calculation_app
 from datacosmos.calculation.calculator import Calculator
 from datacosmos.calculation.client import ById, ByName, Calculation
+from datacosmos.calculation.client import connect as connect_to
 from datacosmos.calculation.pool import Pool
 from datacosmos.domain.series import CHUNK, SECOND, Samples, between
 from datacosmos.errors import CannotForecast, QueryError, UnknownSeries
+from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import connect
 from datacosmos.store.series.series import SeriesStore
@@ -245,6 +249,35 @@ async def test_a_store_that_is_unavailable_is_a_503(settings: Settings, pool: Po
             answer = await client.get("/calculations/average", params={"id": "x"}, headers=headers)
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize("route", ["average", "metrics", "forecast"])
+async def test_nothing_waits_for_a_calculation_once_its_client_has_left(settings: Settings, route: str) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def calculate(*_: object) -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    issuer = load_issuer(settings)
+    app = create_calculation_app(Mock(**{route: calculate}), issuers=[issuer], health={})
+    async with (
+        serving(app, settings, host="127.0.0.1", port=0) as address,
+        connect_to(address, issuer=issuer, timeout=timedelta(minutes=1)) as calculation,
+        asyncio.timeout(10),
+    ):
+        questions = {
+            "average": calculation.average,
+            "metrics": calculation.metrics,
+            "forecast": partial(calculation.forecast, horizon=1, levels=[95]),
+        }
+        asking = asyncio.create_task(questions[route](ById("any")))
+        await asked.wait()
+        asking.cancel()
+        await left.wait()
 
 
 async def test_its_documentation_lists_every_route_and_comes_from_us(address: str) -> None:

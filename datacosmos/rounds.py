@@ -47,3 +47,5 @@ class Rounds(Generic[T]):
         for tasks in (self._under_way, self._next):
             if tasks.get(key) is ended:
                 del tasks[key]
+        if ended.done() and not ended.cancelled():
+            ended.exception()  # which nobody else asks for where all callers have left

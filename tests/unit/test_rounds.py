@@ -1,6 +1,9 @@
 """Equal questions at the same time: which are one, and who is answered by it."""
 
 import asyncio
+import gc
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -84,6 +87,26 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_cancelled() -> None:
     answers.may.set()
     assert await after == 2
     assert first.cancelled()
+
+
+async def test_what_fails_as_it_is_cancelled_is_no_error_that_nobody_looked_at() -> None:
+    rounds, left, reported = Rounds[int](), asyncio.Event(), list[Mapping[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def ask() -> int:
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            asyncio.get_running_loop().call_soon(left.set)
+            raise ConnectionError
+
+    asking = asyncio.create_task(rounds.get("same", ask))
+    await begun([asking])
+    asking.cancel()
+    await left.wait()
+    del asking  # whose traceback holds what failed
+    gc.collect()
+    assert not reported
 
 
 async def test_a_failure_is_for_its_own_round_alone() -> None:

@@ -20,6 +20,7 @@ from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.domain.changes import Accepted, Discarded, Topic
 from datacosmos.domain.instants import parse_time
 from datacosmos.errors import DatacosmosError, Unavailable
+from datacosmos.http.leaving import UntilClientLeaves
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import described
 from datacosmos.sources.data_server import SERIES
@@ -109,7 +110,8 @@ async def _answer(feed: Feed, request: Request, topic: Topic, asked: Asked, perm
     place = feed.place(topic, begin, asked.last_id or asked.after)
     frames = feed.follow(topic, place, expires=expiry_of(permissions, topic))
     try:
-        first = await anext(frames)
+        with UntilClientLeaves(request.receive):
+            first = await anext(frames)
     except StopAsyncIteration:
         raise Unavailable("the service is about to stop; ask again once it has been started anew") from None
     except Unavailable as error:

@@ -2,30 +2,36 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx
 import pytest
+from pymongo.asynchronous.database import AsyncDatabase
 
+from datacosmos.api.feed.feed import Feed
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.stores import Stores
-from tests.asking import ADMIN, app_of, bearer, calculation_over
+from tests.asking import ADMIN, SECRET, app_of, bearer, calculation_over
 
 QUERY = json.dumps({"query": '{ storedSeries(name: "tide") { metrics { mean } } }'}).encode()
 
 
 class Hanging:
-    """Calculation, which answers nothing: whether it is being asked, or is no longer."""
+    """Calculation, or MongoDB, which answers nothing: whether it is being asked, or is no longer."""
 
     def __init__(self) -> None:
         self.asked, self.left = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self, _: httpx.Request) -> httpx.Response:
+    async def hang(self) -> None:
         self.asked.set()
         try:
             await asyncio.Event().wait()
         finally:
             self.left.set()
+
+    async def __call__(self, _: httpx.Request) -> httpx.Response:
+        await self.hang()
         raise AssertionError
 
 
@@ -50,3 +56,26 @@ async def test_calculation_is_no_longer_asked_when_the_client_leaves(
         await calculation.asked.wait()
         asking.cancel()
         await calculation.left.wait()
+
+
+async def test_changes_are_no_longer_waited_for_when_the_client_leaves_before_the_first(
+    settings: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, mongodb = AsyncDatabase[Any].command, Hanging()
+
+    async def hanging(self: AsyncDatabase[Any], asked: dict[str, Any], *args: Any, **options: Any) -> Any:
+        if "pipeline" in asked:
+            await mongodb.hang()
+        return await command(self, asked, *args, **options)
+
+    monkeypatch.setattr(AsyncDatabase, "command", hanging)
+    feed = Feed(settings, stores.changes, SECRET)
+    async with (
+        serving(app_of(settings, stores, feed=feed), settings, host="127.0.0.1", port=0) as address,
+        httpx.AsyncClient(base_url=address, trust_env=False) as client,
+        asyncio.timeout(10),
+    ):
+        asking = asyncio.create_task(client.get("/changes"))
+        await mongodb.asked.wait()
+        asking.cancel()
+        await mongodb.left.wait()

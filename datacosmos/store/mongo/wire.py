@@ -111,13 +111,17 @@ class Wire:
 
 
 async def kill(client: AsyncMongoClient[Any], session_id: Mapping[str, Any], is_over: Callable[[], bool]) -> None:
-    """Ends what runs in a session: again and again until it is over, as MongoDB may not even have read it yet."""
-    command = {"killSessions": [session_id]}
+    """Ends what runs in a session: again and again, as MongoDB may not even have read it yet.
+
+    The last time is when it is over: a cursor may have been opened after MongoDB was asked the time before.
+    """
     with suppress(PyMongoError):  # MongoDB is unavailable, and ends by itself what lost its client
-        await client.admin.command(command)
-        while not is_over():
-            await asyncio.sleep(PATIENCE)
-            await client.admin.command(command)
+        was_over = False
+        while not was_over:
+            was_over = is_over()
+            await client.admin.command({"killSessions": [session_id]})
+            if not is_over():
+                await asyncio.sleep(PATIENCE)
 
 
 def wire_of(client: AsyncMongoClient[Any], timeout: float) -> Wire | None:

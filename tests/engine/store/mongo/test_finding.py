@@ -6,12 +6,13 @@ from typing import Any, cast
 
 import pytest
 from motor.frameworks.asyncio import max_workers
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure, PyMongoError
 
 from datacosmos.errors import StoreUnavailable
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.batches import Batch
-from datacosmos.store.mongo.connection import READS, Database, Document, client_of, connect, ping
+from datacosmos.store.mongo.connection import READS, Database, Document, ReadDatabase, client_of, connect, ping
 from datacosmos.store.mongo.finding import Finder
 from datacosmos.store.mongo.line import Line
 from datacosmos.store.mongo.wire import wire_of
@@ -142,6 +143,31 @@ async def test_what_is_cancelled_ends_in_mongodb(numbers: Database) -> None:
     reading = asyncio.create_task(anext(found(numbers, filter=LONG)))
     await until_under_way(numbers, 1)
     reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await under_way(numbers) == []
+
+
+async def test_a_cursor_that_opens_while_its_session_is_ended_is_closed(
+    numbers: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MongoDB may be asked to end what it has not read yet."""
+    command, ask, ends = AsyncDatabase.command, Line.ask, 0
+
+    async def come_too_early(database: ReadDatabase, asked: Document, *args: Any, **options: Any) -> Any:
+        nonlocal ends
+        ends += "killSessions" in asked
+        if ends == 1:
+            return await until_under_way(numbers, 1)
+        return await command(database, asked, *args, **options)
+
+    def leave(line: Line, body: bytes) -> Any:
+        asyncio.get_running_loop().call_soon(reading.cancel)
+        return ask(line, body)
+
+    monkeypatch.setattr(AsyncDatabase, "command", come_too_early)
+    monkeypatch.setattr(Line, "ask", leave)
+    reading = asyncio.create_task(anext(found(numbers)))
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert await under_way(numbers) == []

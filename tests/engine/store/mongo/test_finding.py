@@ -152,17 +152,17 @@ async def test_a_cursor_that_opens_while_its_session_is_ended_is_closed(
     numbers: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MongoDB may be asked to end what it has not read yet."""
-    command, ask, ends = AsyncDatabase.command, Line.ask, 0
+    command, ask, lines = ReadDatabase.command, Line.ask, list[Line]()
 
     async def come_too_early(database: ReadDatabase, asked: Document, *args: Any, **options: Any) -> Any:
-        nonlocal ends
-        ends += "killSessions" in asked
-        if ends == 1:
-            return await until_under_way(numbers, 1)
-        return await command(database, asked, *args, **options)
+        is_early = "killSessions" in asked and not lines[0].is_idle
+        while is_early and not lines[0].is_idle:
+            await asyncio.sleep(0.001)
+        return None if is_early else await command(database, asked, *args, **options)
 
     def leave(line: Line, body: bytes) -> Any:
-        asyncio.get_running_loop().call_soon(reading.cancel)
+        lines.append(line)
+        reading.cancel()
         return ask(line, body)
 
     monkeypatch.setattr(AsyncDatabase, "command", come_too_early)

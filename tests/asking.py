@@ -60,6 +60,7 @@ INVALID = {
     "unsigned": jwt.encode(CLAIMS, None, algorithm="none"),
     "of another algorithm": jwt.encode(CLAIMS, SECRET * 2, algorithm="HS512"),
     "without expiry": jwt.encode({"sub": "ada", "role": "admin"}, SECRET, algorithm="HS256"),
+    "of an expiry beyond all numbers": jwt.encode(CLAIMS | {"exp": 10**400}, SECRET, algorithm="HS256"),
     "of an unknown role": jwt.encode(CLAIMS | {"role": "root"}, SECRET, algorithm="HS256"),
 }
 

@@ -78,7 +78,7 @@ class SharedSecret:
                 "the token is not in force yet (nbf); is the clock of whoever made it right?"
             ) from None
         # PyJWT reads the unsigned header first, and lets through what a nesting bomb in it raises.
-        except (jwt.InvalidTokenError, ValueError, RecursionError):
+        except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError):
             return None
         if int(caller.expires) <= time.time():  # the leeway is not for this
             raise Unauthenticated(EXPIRED)
@@ -87,6 +87,6 @@ class SharedSecret:
 
 @lru_cache(256)
 def _read(token: str, secret: str) -> Caller:
-    """Once for each that is valid: that costs as much as a short query. Raises what PyJWT raises, and ValueError."""
+    """Once for each that is valid: that costs as much as a short query. Raises what `verify` catches."""
     claims = jwt.decode(token, secret, algorithms=[ALGORITHM], options=CLAIMS, leeway=NBF_LEEWAY)
     return Caller(claims["sub"], Role(claims["role"]), float(claims["exp"]))

@@ -40,7 +40,7 @@ from graphql import (
 )
 from strawberry.schema.schema import validate_document
 
-from datacosmos.api.graphql.fast.operations import Operation
+from datacosmos.api.graphql.fast.operations import Operation, Plans
 from datacosmos.api.graphql.limits import limit_rules, longest_name
 from datacosmos.settings import Settings
 
@@ -106,6 +106,7 @@ class Documents:
         self._max_tokens = settings.max_query_tokens
         self._longest_name = settings.max_query_name_length
         self._known: OrderedDict[str, Known | None] = OrderedDict()
+        self._plans: Plans = OrderedDict()
         self._prepare = lru_cache(MOST)(self._prepare_anew)
 
     def prepare(self, text: str) -> Prepared | None:
@@ -148,7 +149,7 @@ class Documents:
         if validate_document(self._schema, document, self._rules):
             return None
         name = operations[0].name
-        operation = Operation(self._schema, document)
+        operation = Operation(self._schema, document, self._plans)
         return Known(document, name and name.value, operation, tuple(literal.span() for literal in literals))
 
     def _keep(self, key: str, known: Known | None) -> Known | None:

@@ -39,20 +39,23 @@ from strawberry.types import ExecutionResult
 
 from datacosmos.api.graphql.fast.plans import Plan, PlanExecutor, Run
 
-MOST = 16  # plans for one query, by what it asks for with other values
+MOST = 200  # plans that are kept, of half a megabyte each where a query is as large as it may be
+Plans = OrderedDict[tuple[Any, ...], Plan]
+"""Those used last, each by its operation and the values that it is for."""
+LONGEST = 1000  # characters of such a value
 
 
 class Operation:
     """One operation of a valid document."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, plans: Plans) -> None:
         [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         self._schema, self._bare = schema, replace(operation, variable_definitions=())
         others = [node for node in document.definitions if node is not operation]
         self._document = DocumentNode(definitions=(self._bare, *others))
         self._variables = [_variable(schema, node) for node in operation.variable_definitions or ()]
         self._inner = _inner_variables(schema, document)
-        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+        self._plans = plans
 
     async def execute(self, context: Any, inputs: Mapping[str, Any]) -> ExecutionResult | None:
         """None where nothing was executed: a variable's value is missing, or does not fit."""
@@ -69,16 +72,24 @@ class Operation:
         return ExecutionResult(data, run.errors)
 
     def _plan(self, coerced: dict[str, Any], inputs: Mapping[str, Any]) -> Plan | None:
-        key = tuple([coerced.get(name, Undefined) for name in self._inner])
+        """One that holds no value but those that it is for; None where they can't be kept."""
+        key = (self, *[coerced.get(name, Undefined) for name in self._inner])
         try:
             found = self._plans.get(key)
         except TypeError:  # a list or an object, which no key can hold
             return None
-        if found is None:
-            found = self._plans[key] = self._make_plan(self._values(coerced, inputs))
-            if len(self._plans) > MOST:
-                self._plans.popitem(last=False)
-        return found
+        if found is not None:
+            self._plans.move_to_end(key)
+            return found
+        if any(isinstance(value, str) and len(value) > LONGEST for value in key):
+            return None
+        made = self._plans[key] = self._make_plan(self._values(*map(self._only_inner, (coerced, inputs))))
+        if len(self._plans) > MOST:
+            self._plans.popitem(last=False)
+        return made
+
+    def _only_inner(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values[name] for name in self._inner if name in values}
 
     def _make_plan(self, values: VariableValues) -> Plan:
         is_awaitable: Any = optimized_is_awaitable

@@ -1,12 +1,15 @@
 """The fast way against Strawberry's own, over one store: no byte of any answer may differ."""
 
+import gc
 import gzip
+import tracemalloc
 from codecs import BOM_UTF8
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import httpx
 import orjson
@@ -21,7 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
-from datacosmos.api.graphql.fast import objects
+from datacosmos.api.graphql.fast import objects, operations
+from datacosmos.api.graphql.fast.plans import Plan
 from datacosmos.api.graphql.http import PATH
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.graphql.routes import graphql_routes
@@ -511,6 +515,50 @@ async def test_a_field_with_an_argument_is_encoded_the_fast_way_too(
     monkeypatch.delattr(Listing, "read")
     text = "query Q($length: Int!) { discards(reason: TOO_OLD) { rawPreview(length: $length) } }"
     assert await ask(both.fast, text, ADMIN, length=2) == {"data": {"discards": [{"rawPreview": "{ü"}]}}
+
+
+async def test_so_many_plans_are_kept_of_all_queries_together(
+    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: WeakSet[Plan] = WeakSet()
+
+    def watched(*given: Any) -> Plan:
+        kept.add(plan := Plan(*given))
+        return plan
+
+    monkeypatch.setattr(operations, "Plan", watched)
+    monkeypatch.setattr(operations, "MOST", 3)
+    for name in ("a", "b"):
+        text = f"query Q($length: Int!) {{ {name}: discards {{ rawPreview(length: $length) }} }}"
+        for length in (1, 2, 3, 1):
+            await both.ask(text, ADMIN, length=length)
+    gc.collect()
+    assert len(kept) == 3
+
+
+@pytest.fixture
+def traced() -> Generator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("long", ["name", "zone"])
+async def test_what_is_kept_of_a_query_holds_no_long_value(both: Both, stored: None, traced: None, long: str) -> None:
+    text = "query ($name: String!, $zone: String!) {{ points(series: $name) {{ time }} series(name: $name) {{ {} }} }}"
+    buckets = f'buckets({SPAN}, interval: "1s", timeZone: $zone) {{{{ a{{}}: start }}}}'
+
+    async def held_after(numbers: range, **values: str) -> int:
+        for number in numbers:
+            query = text.format(buckets.format(number))
+            await both.fast.post(PATH, json={"query": query, "variables": {"name": "many", "zone": "UTC"} | values})
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    with capture_logs():
+        first = await held_after(range(10))
+        short = await held_after(range(10, 20))
+        assert await held_after(range(20, 30), **{long: "x" * 50_000}) - short < short - first + 5 * 50_000
 
 
 FIRST = (1, 12, 13, 2147483648)

@@ -7,6 +7,7 @@ alone; where one of them is gone, `wire_of` says so and gives None, and commands
 # pyright: reportPrivateUsage=false
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ import structlog
 from bson import encode
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous import pool, topology
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.pool import Pool
 from pymongo.asynchronous.topology import Topology
@@ -35,6 +37,22 @@ NEEDED: tuple[tuple[type[Any], str], ...] = (
     (AsyncNetworkingInterface, "get_conn"),
     (PyMongoProtocol, "transport"),
 )
+
+
+async def _wait(condition: asyncio.Condition, timeout: float | None) -> bool:
+    """Whether it was notified in time."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await condition.wait()
+    except TimeoutError:
+        return False
+
+
+if sys.version_info < (3, 12):
+    # PyMongo's own waits in a task apart: where it is cancelled as its time is over, that task takes the lock for ever,
+    # and nothing is read any more until the program is started anew.
+    for _module in (pool, topology):
+        setattr(_module, "_async_cond_wait", _wait)  # noqa: B010  it is not public
 
 
 class Wire:

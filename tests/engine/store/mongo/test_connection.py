@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
 import asyncio
 import socket
 import time
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from pymongo import WriteConcern
+from pymongo import lock as pymongo_lock
+from pymongo.asynchronous import topology
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
@@ -192,3 +196,23 @@ async def test_two_may_wait_for_a_mongodb_that_is_unavailable_at_once(unavailabl
     async with connect(unavailable, "test", TIMEOUT) as database:
         outcomes = await asyncio.gather(*(ping(database) for _ in range(20)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+
+
+async def test_whoever_is_cancelled_as_a_wait_for_mongodb_is_over_leaves_its_lock_free() -> None:
+    lock = pymongo_lock._async_create_lock()
+    condition = pymongo_lock._async_create_condition(lock)
+
+    async def wait() -> None:
+        async with condition:
+            await topology._async_cond_wait(condition, 0.01)
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    async with lock:
+        await asyncio.sleep(0.05)  # its time is over, but it needs the lock
+        waiting.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    async with asyncio.timeout(1), lock:
+        pass

@@ -30,12 +30,14 @@ log = structlog.stdlib.get_logger(__name__)
 PATIENCE = 0.05  # seconds that an operation may go on after it was asked to end, before it is asked again
 CURSOR = b"\x03cursor\0"  # what a reply begins with that refuses nothing, behind its size
 NOT_PRIMARY = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
-NEEDED: tuple[tuple[type[Any], str], ...] = (
+WAIT, WAITING = "_async_cond_wait", (pool, topology) if sys.version_info < (3, 12) else ()
+NEEDED: tuple[tuple[Any, str], ...] = (
     (AsyncMongoClient, "_get_topology"),
     (Topology, "select_server"),
     (Pool, "connect"),
     (AsyncNetworkingInterface, "get_conn"),
     (PyMongoProtocol, "transport"),
+    *((module, WAIT) for module in WAITING),
 )
 
 
@@ -48,11 +50,11 @@ async def _wait(condition: asyncio.Condition, timeout: float | None) -> bool:
         return False
 
 
-if sys.version_info < (3, 12):
-    # PyMongo's own waits in a task apart: where it is cancelled as its time is over, that task takes the lock for ever,
-    # and nothing is read any more until the program is started anew.
-    for _module in (pool, topology):
-        setattr(_module, "_async_cond_wait", _wait)  # noqa: B010  it is not public
+# Before Python 3.12 PyMongo's own waits in a task apart: where it is cancelled as its time is over, that task takes the
+# lock for ever, and nothing is read any more until the program is started anew.
+for _module in WAITING:
+    if hasattr(_module, WAIT):
+        setattr(_module, WAIT, _wait)
 
 
 class Wire:
@@ -150,6 +152,6 @@ def wire_of(client: AsyncMongoClient[Any], timeout: float) -> Wire | None:
     return Wire(client, timeout)
 
 
-def _has(kind: type[Any], name: str) -> bool:
-    """A name of the class, or of what it gives each object at first."""
-    return hasattr(kind, name) or name in kind.__init__.__code__.co_names
+def _has(kind: Any, name: str) -> bool:
+    """A name of the module or class, or of what that gives each object at first."""
+    return hasattr(kind, name) or (isinstance(kind, type) and name in kind.__init__.__code__.co_names)

@@ -129,6 +129,8 @@ def plot(measured: Measured) -> Plot:
     for number, axes in enumerate(panels):
         axes.set_title(f"{('10', '1,000', 'the most')[number]} rows, CPU ms a request")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.xaxis.set_minor_formatter("")
         sets = {name: {shape.name: _cpu(measured, shape, number, name) for shape in shapes} for name in names}
         bars(axes, sets)
     panels[0].invert_yaxis()

@@ -64,6 +64,13 @@ def bars(axes: Axes, sets: Mapping[str, Mapping[str, float]]) -> None:
     for number, (label, lengths) in enumerate(sets.items()):
         places = [place + (number - (len(sets) - 1) / 2) * height for place in range(len(lengths))]
         bars = axes.barh(places, list(lengths.values()), height, label=label)
-        axes.bar_label(bars, [f"{length:,.0f}" if length else "" for length in lengths.values()], padding=2, fontsize=7)
+        axes.bar_label(bars, [_number(length) for length in lengths.values()], padding=2, fontsize=7)
     axes.set_yticks(range(len(lengths)), list(lengths))
     axes.margins(x=0.18)
+
+
+def _number(length: float) -> str:
+    """None for a bar that is not there."""
+    if not length:
+        return ""
+    return f"{length:,.0f}" if length >= 10 else f"{length:.2g}"

@@ -74,7 +74,7 @@ class Bound:
     async def acquire(self, amount: int = 1, *, deadline: float | None = None) -> int:
         """The same for what is given back elsewhere; by a deadline, in the event loop's time, where there is one."""
         wanted = min(amount, self.most)
-        if self._queue or self.held + wanted > self.most:
+        if self._queue or not self._fits(wanted):
             await self._wait(wanted, deadline)
         else:
             self._grant(wanted)

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic
 
-from datacosmos.api.lists.turns import Long, Parts
+from datacosmos.api.lists.parts import Long, Parts
 from datacosmos.slices import next_slice
 
 

@@ -18,8 +18,8 @@ from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.graphql.paging import in_time
 from datacosmos.api.lists.columns import fill_rows
 from datacosmos.api.lists.encoding import Encoded
+from datacosmos.api.lists.parts import Parts
 from datacosmos.api.lists.spool import Spool
-from datacosmos.api.lists.turns import Parts
 from datacosmos.errors import DatacosmosError
 from datacosmos.slices import next_slice
 

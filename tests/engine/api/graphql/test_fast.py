@@ -29,7 +29,7 @@ from datacosmos.api.graphql.fast.plans import Plan
 from datacosmos.api.graphql.http import PATH
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.graphql.routes import graphql_routes
-from datacosmos.api.lists import spool, turns
+from datacosmos.api.lists import spool
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.domain.minutes import Location
 from datacosmos.domain.points import Point, Reason
@@ -429,7 +429,7 @@ async def test_both_ways_agree_where_it_is_easy_not_to(both: Both, stored: None,
 async def test_both_ways_agree_where_lists_are_written_to_a_file_part_by_part(
     both: Both, stored: None, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
-    monkeypatch.setattr(turns, "PART", 2)
+    monkeypatch.setattr("datacosmos.api.lists.parts.PART", 2)
     monkeypatch.setattr(objects, "AT_ONCE", 2)
     monkeypatch.setattr(spool, "KEPT", 40)
     with capture_logs():

@@ -1,4 +1,4 @@
-"""Turns of lists that are encoded part by part, with turns for others in between."""
+"""Long lists cut into parts, with turns for others in between."""
 
 from collections.abc import Callable, Iterator
 from time import thread_time

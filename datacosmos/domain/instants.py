@@ -17,6 +17,8 @@ HOUR, SIXTIETH = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 LOCAL = f"{DAY}[Tt ]{HOUR}(?::?{SIXTIETH}(?::?{SIXTIETH}(?:[.,][0-9]{{1,9}})?)?)?"
 ZONE = r"\[[A-Za-z][A-Za-z0-9_+:/-]{0,63}\]"
 OFFSET = f"(?:[Zz]|[+-]{HOUR}(?::?{SIXTIETH}(?::?{SIXTIETH})?)?)(?:{ZONE})?"
+# What most programs write, told sooner.
+USUAL = re.compile(f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{HOUR}:{SIXTIETH}:{SIXTIETH}(?:\\.[0-9]{{1,9}})?Z")
 SHAPE = re.compile(f"{LOCAL}({OFFSET})?", re.ASCII)
 LINES = re.compile(f"(?:{LOCAL}{OFFSET}\n)*+", re.ASCII)
 EXPECTED = "is no ISO 8601 time with an offset or Z, like 2024-03-28T16:55:34Z or 2024-03-28T17:55:34+01:00"
@@ -26,6 +28,8 @@ LEAP_SECOND = re.compile(f"[Tt ]{HOUR}:?{SIXTIETH}:?60")
 def parse_time(text: str) -> datetime:
     """The instant in UTC, cut to the microsecond. Raises ValueError with a sentence for whoever wrote the text."""
     try:
+        if USUAL.fullmatch(text):
+            return datetime.fromisoformat(text)
         moment = parse_as_sent(text)
         if moment is not None and moment.tzinfo is not None:
             return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -16,7 +16,7 @@ class Position(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # freezing these costs more than making them
 class Window:
     """A range of times, both ends inclusive, each open where None.
 
@@ -27,15 +27,13 @@ class Window:
     end: datetime | None = None
 
     def __post_init__(self) -> None:
-        for name in ("start", "end"):
-            time: datetime | None = getattr(self, name)
-            if time is not None and time.microsecond % 1000:
-                object.__setattr__(self, name, as_kept(time))
+        self.start, self.end = self.start and as_kept(self.start), self.end and as_kept(self.end)
 
 
 def as_kept(time: datetime) -> datetime:
     """As it comes back from MongoDB, which keeps whole milliseconds."""
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    rest = time.microsecond % 1000
+    return time.replace(microsecond=time.microsecond - rest) if rest else time
 
 
 def ranges(where: Document, key: str, window: Window, after: Position | None, *, down: bool = False) -> Document:

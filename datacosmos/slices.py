@@ -1,7 +1,8 @@
 """Long work on the event loop, cut into slices of which each round of the loop has one, whoever they belong to.
 
 With `asyncio.sleep(0)` each of them would work in every round, and whatever is short wait for all, several times. While
-a request has come of which it isn't known yet that it is long, the others pause for it, but keep a third of the time.
+a request has come of which it isn't known yet that it is long, the others pause for it, but keep a third of the time;
+and the less, the more of such requests turned out to be long lately.
 """
 
 import asyncio
@@ -12,7 +13,9 @@ from weakref import WeakKeyDictionary
 SLICE = 0.001
 """Seconds of work, about, that a slice should take."""
 PAUSE, HASTE = 3 * SLICE, 0.03
-"""Seconds from one slice to the next while a request is in haste, and for which it may be."""
+"""Seconds from one slice to the next, at the most, while a request is in haste, and for which it may be."""
+LATELY = 16
+"""Requests, about, by which it is known how many are short."""
 
 
 class _Slices:
@@ -25,13 +28,15 @@ class _Slices:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._hasty: dict[object, float] = {}
         self._last = 0.0
+        self._short = 1.0  # the share of the requests that had no slice
         self._timer: asyncio.TimerHandle | None = None
 
     def hurry(self, mark: object) -> None:
         self._hasty[mark] = asyncio.get_running_loop().time()
 
-    def calm(self, mark: object) -> None:
-        self._hasty.pop(mark, None)
+    def calm(self, mark: object, *, is_short: bool) -> None:
+        if self._hasty.pop(mark, None) is not None:
+            self._short += (is_short - self._short) / LATELY
         if self._timer is not None and not self._hasty:
             self._timer.cancel()
             self._timer = None
@@ -53,8 +58,8 @@ class _Slices:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if self._is_in_haste(now) and now < self._last + PAUSE:
-            self._timer = loop.call_at(self._last + PAUSE, self._wake)
+        if self._is_in_haste(now) and now < (end := self._last + PAUSE * self._short):
+            self._timer = loop.call_at(end, self._wake)
             return
         self._last = now
         self._waiting[0].set_result(None)
@@ -86,11 +91,11 @@ class InHaste:
         _MARK.set(self)
 
     def __exit__(self, *_: object) -> None:
-        self._slices.calm(self)
+        self._slices.calm(self, is_short=True)
 
 
 async def next_slice() -> None:
     """Returns once it is the caller's turn to work, until it awaits something that is not there yet."""
     slices = _of_loop()
-    slices.calm(_MARK.get())
+    slices.calm(_MARK.get(), is_short=False)
     await slices.wait()

@@ -82,3 +82,14 @@ async def test_a_request_that_works_in_slices_itself_is_no_longer_in_haste(monke
     done: list[float] = []
     with InHaste():
         await asyncio.wait_for(work(5, done), 5)
+
+
+async def test_they_hardly_pause_where_requests_turned_out_to_be_long_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "PAUSE", 60)
+    done: list[float] = []
+    for _ in range(20 * slices.LATELY):
+        with InHaste():
+            await work(1, done)
+    working = asyncio.create_task(work(5, done))
+    with InHaste():
+        await asyncio.wait_for(working, 5)

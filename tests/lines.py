@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,6 +34,11 @@ class Line:
             return await self._reader.read()
         except ConnectionError:
             return b""
+
+    def segments(self) -> int:
+        """Those with data that came so far, as Linux counts them."""
+        connection = self._writer.get_extra_info("socket")
+        return int.from_bytes(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 156)[152:], sys.byteorder)
 
     def close(self) -> None:
         self._writer.close()

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 with bounds on what a connection may send, and for how long, until there is a request.
 
-What this service knows of uvicorn's insides stands here; where they have changed, uvicorn's own protocol serves.
+What this service knows of uvicorn's insides stands here and in `exchange`; where they have changed, uvicorn's own
+protocol serves.
 """
 
 import asyncio
@@ -13,12 +14,13 @@ from typing import Any, cast
 import structlog
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from datacosmos.bounds import Bound
 from datacosmos.errors import Overloaded
+from datacosmos.http import exchange
 from datacosmos.http.admission import Admission
 from datacosmos.http.held_bodies import TOO_SLOW
 from datacosmos.http.problems import RETRY_AFTER, problem
@@ -29,12 +31,12 @@ HEADERS = 200  # of one request, its trailer among them; the smallest take 25 ti
 PIPELINED = 16  # requests that may wait for the one before them on their connection
 LINGER, LINGER_BYTES = 1.0, 1 << 20  # how long and how far a refused client is still read, as it may read us only then
 OFFER = (b"upgrade", b"http2-settings")
-KNOWN = {
-    "on_message_begin on_headers_complete on_body on_message_complete",
-    "connection_made connection_lost data_received pause_writing resume_writing",
-    "on_response_complete timeout_keep_alive_handler _unset_keepalive_if_required",
-    "handle_websocket_upgrade _get_upgrade",
-}
+KNOWN = (
+    "on_message_begin on_headers_complete on_body on_message_complete "
+    "connection_made connection_lost data_received pause_writing resume_writing "
+    "on_response_complete timeout_keep_alive_handler _unset_keepalive_if_required "
+    "handle_websocket_upgrade _get_upgrade _start_asgi_task"
+)
 
 
 class Stage(Enum):
@@ -77,7 +79,7 @@ class Edge:
 
 def protocol_of(settings: Settings, websockets: Collection[str] = ()) -> type[asyncio.Protocol]:
     """What uvicorn is to make of each connection; `websockets` are the paths at which it may become one."""
-    missing = [name for names in KNOWN for name in names.split() if not hasattr(HttpToolsProtocol, name)]
+    missing = [*_missing(HttpToolsProtocol, KNOWN), *_missing(RequestResponseCycle, exchange.KNOWN)]
     if missing:
         log.error("uvicorn has changed: connections and heads are unbounded", missing=missing)
         return HttpToolsProtocol
@@ -243,6 +245,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage, self._unframed = BODY, 0
         super().on_headers_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        answering: Any = exchange.Exchange(app, cycle).run
+        super()._start_asgi_task(cycle, answering)
+
     def on_body(self, body: bytes) -> None:
         self._unframed = 0
         self._came += len(body)
@@ -378,6 +384,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _give_up(self) -> None:
         self._edge.stalled.refusal()
         self.transport.abort()
+
+
+def _missing(kind: type, names: str) -> list[str]:
+    """Those that neither stand in the class nor are set by its beginning."""
+    set_at_first = kind.__init__.__code__.co_names
+    return [name for name in names.split() if not hasattr(kind, name) and name not in set_at_first]
 
 
 def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Generator[bytes]:

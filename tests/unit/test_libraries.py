@@ -104,7 +104,7 @@ def test_the_insides_are_what_they_were(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_changed_uvicorn_serves_by_its_own_protocol_and_the_log_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "KNOWN", {"data_received no_such_name"})
+    monkeypatch.setattr(protocol, "KNOWN", "data_received no_such_name")
     with capture_logs() as logged:
         assert protocol_of(Settings.model_validate({"_env_file": None})) is HttpToolsProtocol
     assert [line["missing"] for line in logged] == [["no_such_name"]]

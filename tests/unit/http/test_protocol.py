@@ -189,6 +189,27 @@ async def test_what_is_no_http_is_refused_in_the_form_of_all_errors() -> None:
 REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+async def test_a_short_answer_comes_in_one_piece() -> None:
+    async with line() as client:
+        for number in (1, 2, 3):
+            assert await asked(client) == 200
+            assert client.segments() == number
+
+
+@pytest.mark.parametrize("value", [b"a", b"a\r\nset-cookie: b"], ids=["fails", "has more than a header in one"])
+async def test_an_answer_that_fails_once_it_has_begun_breaks_off(value: bytes) -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"2"), (b"a", value)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if value == b"a":
+            raise RuntimeError
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async with server(app=app) as address, line_to(address) as client:
+        await client.send(REQUEST)
+        assert await client.ended() == b""
+
+
 async def asked(client: Line, request: str = REQUEST) -> int:
     await client.send(request)
     return await client.status()

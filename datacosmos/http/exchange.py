@@ -1,0 +1,76 @@
+"""One request and its answer, as the application has them from uvicorn: a short answer leaves in one piece.
+
+uvicorn writes its head and its body apart, each by a call of the system that wakes the client.
+"""
+
+import re
+from collections.abc import Awaitable
+from http import HTTPStatus
+from itertools import chain
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+KNOWN = (
+    "disconnected response_started response_complete keep_alive waiting_for_100_continue "
+    "default_headers flow message_event on_response transport"
+)
+SHORT = 1 << 16  # bytes that it costs less to copy than to write apart
+STATUS_LINES = {status: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
+UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # uvicorn refuses a header that has one of these
+APART = frozenset({b"connection", b"transfer-encoding"})  # headers by which uvicorn does more than send them
+
+
+class Exchange:
+    """Given to uvicorn in place of the application. A head of known length waits for what follows it."""
+
+    __slots__ = ("_app", "_cycle", "_head")
+
+    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+        self._app, self._cycle = app, cycle
+        self._head: Message | None = None
+
+    def run(self, scope: Scope, receive: Receive, _: Send) -> Awaitable[None]:
+        return self._app(scope, receive, self.send)
+
+    async def send(self, message: Message) -> None:
+        head, self._head = self._head, None
+        if head is None:
+            if message["type"] == "http.response.start" and self._may_wait(message):
+                self._head = message
+                return
+        elif self._finish(head, message):
+            return
+        else:
+            self._cycle.response_started = False
+            await self._send(head)
+        await self._send(message)
+
+    def _send(self, message: Any) -> Awaitable[None]:
+        return self._cycle.send(message)
+
+    def _may_wait(self, head: Message) -> bool:
+        """From then on the answer has begun: where nothing follows, the connection breaks off."""
+        cycle, names = self._cycle, dict(head.get("headers", ())).keys()
+        is_usual = b"content-length" in names and not names & APART and head["status"] in STATUS_LINES
+        waits = is_usual and not cycle.response_started
+        cycle.response_started = cycle.response_started or waits
+        return waits
+
+    def _finish(self, head: Message, message: Message) -> bool:
+        """Whether the whole answer could be written at once."""
+        cycle, body = self._cycle, message.get("body", b"")
+        if message.get("more_body") or len(body) > SHORT:
+            return False
+        if cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused:
+            return False
+        headers = [*cycle.default_headers, *head["headers"]]
+        if int(dict(headers)[b"content-length"]) != len(body) or UNSENDABLE.search(b"".join(chain(*headers))):
+            return False
+        lines = [STATUS_LINES[head["status"]], *map(b"%b: %b".__mod__, headers), b"", body]
+        cycle.transport.write(b"\r\n".join(lines))
+        cycle.response_complete, cycle.waiting_for_100_continue = True, False
+        cycle.message_event.set()
+        cycle.on_response()
+        return True

@@ -20,6 +20,7 @@ import structlog
 from datacosmos.engines import launch
 from datacosmos.engines.binaries import missing_library
 from datacosmos.engines.data_dir import private
+from datacosmos.engines.scheduling import take_short_turns
 from datacosmos.errors import EngineError, StoreUnavailable
 from datacosmos.retries import Backoff, retry
 
@@ -65,7 +66,7 @@ class Engine:
         await self._ready(self._process, beginning)
 
     async def _spawn(self, output: BinaryIO) -> Process:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *self.command),
             stdin=DEVNULL,
             stdout=output,
@@ -73,6 +74,8 @@ class Engine:
             pass_fds=(self.lock,),
             start_new_session=True,  # the Ctrl-C in a terminal is for us alone
         )
+        take_short_turns(process.pid)
+        return process
 
     async def _ready(self, process: Process, beginning: int) -> None:
         try:

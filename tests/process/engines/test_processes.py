@@ -9,6 +9,7 @@ import pytest
 
 from datacosmos.engines.data_dir import free_port, held, is_held
 from datacosmos.engines.processes import Engine, telling_line
+from datacosmos.engines.scheduling import attributes_of
 from datacosmos.errors import EngineError
 
 STUBBORN = """
@@ -69,6 +70,20 @@ async def test_an_engine_that_does_not_stop_is_killed(tmp_path: Path, lock: int)
         await stubborn.stop(patience=0.1)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", stubborn.port)
+
+
+async def test_threads_of_an_engine_leave_the_processor_to_others_soon(tmp_path: Path, lock: int) -> None:
+    ours = attributes_of(os.getpid())
+    if not (ours and ours.runtime):
+        pytest.skip("Linux before 6.12 doesn't know of it")
+    speaking = engine(
+        tmp_path, lock, sys.executable, "-c", f"import os; print(os.getpid(), flush=True){STUBBORN}", "PORT"
+    )
+    await speaking.start()
+    its = attributes_of(int((tmp_path / "log").read_text()))
+    await speaking.stop(patience=0.1)
+    assert its
+    assert its.runtime < ours.runtime
 
 
 async def test_an_engine_holds_the_directory_until_it_has_ended(tmp_path: Path) -> None:

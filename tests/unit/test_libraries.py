@@ -116,7 +116,6 @@ def test_a_common_query_has_a_plan() -> None:
     documents: Documents = schema._documents
     prepared = documents.prepare('{ points(series: "a") { time value } }')
     assert prepared is not None
-    operation: Any = prepared.known.operation
-    inputs = prepared.inputs(None)
-    plan = operation._plan(operation._coerce(inputs), inputs)
+    operation: Any = prepared.operation
+    plan = operation._plan(operation._coerce(prepared.inputs(None)))
     assert [field.key for field in plan._lists] == ["points"]

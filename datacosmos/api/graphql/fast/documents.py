@@ -1,31 +1,26 @@
 """Queries that were parsed and found valid before, kept with their literals taken out.
 
-A client that writes its times into the query sends a new text each time. What is kept is the text without its strings
-and whole numbers, each of which is an argument's value, and the document with a variable in place of each. The values
-go through the same coercion as a literal; where they fail it, the text goes the ordinary way and gets its errors there.
+A client that writes its times into the query sends a new text each time. What is kept is the shape of it, the text
+with a variable in place of each string and whole number. Their values go through the same coercion as a literal; where
+they fail it, the text goes the ordinary way and gets its errors there.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 import re
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graphql import (
-    ArgumentNode,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
-    IntValueNode,
-    NameNode,
     OperationDefinitionNode,
     OperationType,
     Source,
-    StringValueNode,
     TypeInfo,
     TypeInfoVisitor,
     VariableDefinitionNode,
@@ -40,49 +35,37 @@ from graphql import (
 )
 from strawberry.schema.schema import validate_document
 
-from datacosmos.api.graphql.fast.operations import Operation, Plans
+from datacosmos.api.graphql.fast.operations import MOST_PLANS, Operation
 from datacosmos.api.graphql.limits import limit_rules, longest_name
 from datacosmos.settings import Settings
 
 LITERAL = re.compile(
     r"""
-    \#[^\n\r]*                                # a comment
-    | \"""(?:\\\"""|.)*?(?:\"""|\Z)         # a block string
-    | (?<!")"([^"\\\n\r\ud800-\udfff]*)"(?!") # 1: a string without escapes
-    | "(?:[^"\\\n\r]|\\.)*+"?                 # any other string
-    | (?<![\w.])(-?(?:0|[1-9]\d*))(?![\w.])   # 2: a whole number
+    \#[^\n\r]*                                            # a comment
+    | \"""(?:\\\"""|.)*?(?:\"""|\Z)                     # a block string
+    | (?<!")"(?P<string>[^"\\\n\r\ud800-\udfff]*)"(?!")  # a string without escapes
+    | "(?:[^"\\\n\r]|\\.)*+"?                             # any other string
+    | (?<![\w.])(?P<whole>-?(?:0|[1-9]\d*))(?![\w.])      # a whole number
     """,
     re.ASCII | re.DOTALL | re.VERBOSE,
 )
-ZERO = "\0"  # begins what stands for a literal; no valid query holds one
-KINDS = dict.fromkeys(("String", "ID", "DateTime", "Duration"), StringValueNode) | {"Int": IntValueNode}
+OURS = "__literal_"  # begins the names of the variables that stand for literals
+KINDS = dict.fromkeys(("String", "ID", "DateTime", "Duration"), f"{OURS}string") | {"Int": f"{OURS}whole"}
 """Types for which a literal means what a variable of the same value means. No enum is: a string is not one."""
 LONGEST, MOST = 4000, 100  # characters of a text that is kept, and how many are
 
-Literals = Sequence[re.Match[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A valid document of one query. `spans` are the places of its literals in the text that it was parsed from."""
-
-    document: DocumentNode
-    name: str | None
-    operation: Operation
-    spans: tuple[tuple[int, int], ...] = ()
-
 
 class Prepared(NamedTuple):
-    """A document, and the values for the variables that stand for the literals of this text."""
+    """An operation, and the values for the variables that stand for the literals of this text, in order."""
 
-    known: Known
+    operation: Operation
     text: str
-    literals: Literals
+    literals: Mapping[str, re.Match[str]]
+    values: Mapping[str, str | int]
 
     def inputs(self, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The values that were sent, and those of the literals."""
-        values = {_name(number): _value(literal) for number, literal in enumerate(self.literals)}
-        return {**(variables or {}), **values}
+        return {**variables, **self.values} if variables else self.values
 
     def locate(self, error: GraphQLError) -> GraphQLError:
         """The same error at its place in this text."""
@@ -92,127 +75,94 @@ class Prepared(NamedTuple):
         )
 
     def _place(self, position: int) -> int:
-        spans = zip(self.known.spans, self.literals, strict=True)
-        longer = (len(literal[0]) - (end - start) for (start, end), literal in spans if end <= position)
-        return position + sum(longer)
+        for name, literal in self.literals.items():
+            if position > literal.start():
+                position += len(literal[0]) - len(_variable(name))
+        return position
 
 
 class Documents:
-    """The documents used last. None stands for a text without its literals that no document can be kept for."""
+    """The operations of the texts used last, and their plans."""
 
     def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
         self._rules = (*specified_rules, *limit_rules(settings))
         self._max_tokens = settings.max_query_tokens
         self._longest_name = settings.max_query_name_length
-        self._known: OrderedDict[str, Known | None] = OrderedDict()
-        self._plans: Plans = OrderedDict()
+        self._plans = lru_cache(MOST_PLANS)(Operation.plan)
+        self._learn = lru_cache(MOST)(self._learn_anew)
         self._prepare = lru_cache(MOST)(self._prepare_anew)
 
     def prepare(self, text: str) -> Prepared | None:
         """None for a text that has to go the ordinary way: an invalid one, or of another kind than is kept."""
-        return None if len(text) > LONGEST or ZERO in text else self._prepare(text)
+        return None if len(text) > LONGEST or OURS in text else self._prepare(text)
 
     def _prepare_anew(self, text: str) -> Prepared | None:
-        if known := self._recall(text):
-            return Prepared(known, text, ())
-        literals = [match for match in LITERAL.finditer(text) if match.lastindex]
-        shape = _shape(text, literals)
-        if known := self._recall(shape):
-            return Prepared(known, text, literals)
-        return None if shape in self._known else self._learn(text, shape, literals)
+        found = [match for match in LITERAL.finditer(text) if match.lastgroup]
+        literals = {f"{OURS}{match.lastgroup}{number}": match for number, match in enumerate(found)}
+        if operation := self._learn(_shape(text, literals)):
+            return Prepared(operation, text, literals, {name: _value(each) for name, each in literals.items()})
+        operation = self._learn(text)
+        return operation and Prepared(operation, text, {}, {})
 
-    def _recall(self, key: str) -> Known | None:
-        known = self._known.get(key)
-        if known is not None:
-            self._known.move_to_end(key)
-        return known
-
-    def _learn(self, text: str, shape: str, literals: Literals) -> Prepared | None:
+    def _learn_anew(self, text: str) -> Operation | None:
+        """None unless it is one query, and valid."""
         try:
             document = parse(text, max_tokens=self._max_tokens)
         except GraphQLError:
             return None
         if longest_name(document) > self._longest_name:
             return None
-        lifted = _lift(self._schema, document, literals)
-        known = self._keep(shape, lifted and self._check(lifted, literals))
-        if known is None and literals:
-            known, literals = self._keep(text, self._check(document, ())), ()
-        return known and Prepared(known, text, literals)
-
-    def _check(self, document: DocumentNode, literals: Literals) -> Known | None:
-        """None unless it is one query, and valid."""
+        document = _with_definitions(self._schema, document)
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         if len(operations) != 1 or operations[0].operation is not OperationType.QUERY:
             return None
-        if validate_document(self._schema, document, self._rules):
-            return None
-        name = operations[0].name
-        operation = Operation(self._schema, document, self._plans)
-        return Known(document, name and name.value, operation, tuple(literal.span() for literal in literals))
-
-    def _keep(self, key: str, known: Known | None) -> Known | None:
-        self._known[key] = known
-        if len(self._known) > MOST:
-            self._known.popitem(last=False)
-        return known
+        invalid = validate_document(self._schema, document, self._rules)
+        return None if invalid else Operation(self._schema, document, self._plans)
 
 
-class _Lifting(Visitor):
-    """Puts a variable in the place of each literal, as long as one after the other is an argument of a field."""
+class _Literals(Visitor):
+    """Defines the variables that stand for literals, but for those where a literal would mean something else."""
 
-    def __init__(self, types: TypeInfo, literals: Literals) -> None:
+    def __init__(self, types: TypeInfo) -> None:
         super().__init__()
         self._types = types
-        self._literals = literals
-        self.variables: list[VariableDefinitionNode] = []
+        self.definitions: list[VariableDefinitionNode] = []
 
-    def enter_argument(self, node: ArgumentNode, *_: Any) -> ArgumentNode | None:
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
         type_ = self._types.get_input_type()
-        number = len(self.variables)
-        if number == len(self._literals) or self._types.get_directive() or type_ is None:
-            return None
-        scalar, place = get_nullable_type(type_), node.value.loc
-        kind = KINDS.get(scalar.name) if is_scalar_type(scalar) else None
-        if kind is None or not isinstance(node.value, kind) or not place:
-            return None
-        if place.start != self._literals[number].start():
-            return None
-        variable = VariableNode(name=NameNode(value=_name(number)))
-        self.variables.append(VariableDefinitionNode(variable=variable, type=parse_type(str(type_)), directives=()))
-        return ArgumentNode(name=node.name, value=variable, loc=node.loc)
+        scalar = get_nullable_type(type_) if type_ else None
+        if is_scalar_type(scalar) and node.name.value.startswith(KINDS.get(scalar.name, " ")):
+            self.definitions.append(VariableDefinitionNode(variable=node, type=parse_type(str(type_)), directives=()))
 
 
-def _lift(schema: GraphQLSchema, document: DocumentNode, literals: Literals) -> DocumentNode | None:
-    """The document with variables for all of the literals; None where one is no argument of a field."""
+def _with_definitions(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:
     types = TypeInfo(schema)
-    lifting = _Lifting(types, literals)
-    lifted: DocumentNode = visit(document, TypeInfoVisitor(types, lifting))
-    if len(lifting.variables) != len(literals):
-        return None
+    literals = _Literals(types)
+    visit(document, TypeInfoVisitor(types, literals))
     definitions = tuple(
-        replace(node, variable_definitions=(*(node.variable_definitions or ()), *lifting.variables))
+        replace(node, variable_definitions=(*(node.variable_definitions or ()), *literals.definitions))
         if isinstance(node, OperationDefinitionNode)
         else node
-        for node in lifted.definitions
+        for node in document.definitions
     )
     return DocumentNode(definitions=definitions, loc=document.loc)
 
 
-def _shape(text: str, literals: Literals) -> str:
-    """The text without its literals; two texts of one shape differ in nothing but those."""
+def _shape(text: str, literals: Mapping[str, re.Match[str]]) -> str:
+    """The text with variables for its literals; two texts of one shape differ in nothing but those."""
     parts: list[str] = []
     position = 0
-    for literal in literals:
-        parts += [text[position : literal.start()], ZERO, str(literal.lastindex)]
+    for name, literal in literals.items():
+        parts += [text[position : literal.start()], _variable(name)]
         position = literal.end()
     return "".join([*parts, text[position:]])
 
 
-def _name(number: int) -> str:
-    return f"__literal{number}"
+def _variable(name: str) -> str:
+    """As it is written; what follows begins a new word."""
+    return f"${name} "
 
 
 def _value(literal: re.Match[str]) -> str | int:
-    return literal[1] if literal.lastindex == 1 else int(literal[2])
+    return literal["string"] if literal.lastgroup == "string" else int(literal["whole"])

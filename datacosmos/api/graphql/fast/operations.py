@@ -3,7 +3,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -31,25 +30,26 @@ from graphql import (
     visit,
 )
 from graphql.execution.collect_fields import collect_fields
-from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, VariableValueSource
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import VariableValues
 from graphql.type import get_nullable_type
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types import ExecutionResult
 
 from datacosmos.api.graphql.fast.plans import Plan, PlanExecutor, Run
 
-MOST = 200  # plans that are kept, of half a megabyte each where a query is as large as it may be
-Plans = OrderedDict[tuple[Any, ...], Plan]
-"""Those used last, each by its operation and the values that it is for."""
-LONGEST = 1000  # characters of such a value
+MOST_PLANS = 200  # that are kept, of half a megabyte each where a query is as large as it may be
+Plans = Callable[..., "Plan"]
+"""Those used last of all operations: `Operation.plan`, or what was made before for the same."""
+LONGEST = 1000  # characters of a value that a plan is kept for
 
 
 class Operation:
-    """One operation of a valid document."""
+    """The operation of a valid document that has one."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, plans: Plans) -> None:
         [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        self.name = operation.name and operation.name.value
         self._schema, self._bare = schema, replace(operation, variable_definitions=())
         others = [node for node in document.definitions if node is not operation]
         self._document = DocumentNode(definitions=(self._bare, *others))
@@ -58,12 +58,12 @@ class Operation:
         self._plans = plans
 
     async def execute(self, context: Any, inputs: Mapping[str, Any]) -> ExecutionResult | None:
-        """None where nothing was executed: a variable's value is missing, or does not fit."""
+        """None where nothing was executed: a variable's value is missing, does not fit, or no plan is kept for it."""
         coerced = self._coerce(inputs)
-        plan = None if coerced is None else self._plan(coerced, inputs)
+        plan = None if coerced is None else self._plan(coerced)
         if coerced is None or plan is None:
             return None
-        run = Run(context, coerced, lambda: plan.executor.copy(context, self._values(coerced, inputs)))
+        run = Run(context, coerced, plan.executor)
         data: dict[str, Any] | None = None
         try:
             data = await plan.execute(run)
@@ -71,39 +71,30 @@ class Operation:
             run.executor.collected_errors.add(error, None)
         return ExecutionResult(data, run.errors)
 
-    def _plan(self, coerced: dict[str, Any], inputs: Mapping[str, Any]) -> Plan | None:
-        """One that holds no value but those that it is for; None where they can't be kept."""
-        key = (self, *[coerced.get(name, Undefined) for name in self._inner])
-        try:
-            found = self._plans.get(key)
-        except TypeError:  # a list or an object, which no key can hold
-            return None
-        if found is not None:
-            self._plans.move_to_end(key)
-            return found
-        if any(isinstance(value, str) and len(value) > LONGEST for value in key):
-            return None
-        made = self._plans[key] = self._make_plan(self._values(*map(self._only_inner, (coerced, inputs))))
-        if len(self._plans) > MOST:
-            self._plans.popitem(last=False)
-        return made
-
-    def _only_inner(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: values[name] for name in self._inner if name in values}
-
-    def _make_plan(self, values: VariableValues) -> Plan:
+    def plan(self, *values: Any) -> Plan:
+        """For these values of the variables that a plan depends on; it holds no other."""
         is_awaitable: Any = optimized_is_awaitable
         executor = PlanExecutor.build(self._schema, self._document, is_awaitable=is_awaitable)
         root = self._schema.query_type
         assert isinstance(executor, PlanExecutor)  # noqa: S101 - the document is valid, and has one operation
         assert root is not None  # noqa: S101 - so there is something to ask for
-        executor.variable_values = values
-        collected = collect_fields(self._schema, executor.fragments, values, root, self._bare)
+        given = zip(self._inner, values, strict=True)
+        executor.variable_values = VariableValues({}, {name: value for name, value in given if value is not Undefined})
+        collected = collect_fields(self._schema, executor.fragments, executor.variable_values, root, self._bare)
         return Plan(executor, root, collected.grouped_field_set)
+
+    def _plan(self, coerced: Mapping[str, Any]) -> Plan | None:
+        values = [coerced.get(name, Undefined) for name in self._inner]
+        if any(isinstance(value, str) and len(value) > LONGEST for value in values):
+            return None
+        try:
+            return self._plans(self, *values)
+        except TypeError:  # a list or an object, which no plan can be found by
+            return None
 
     def _coerce(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
         coerced: dict[str, Any] = {}
-        for name, _, coerce, is_needed, default in self._variables:
+        for name, coerce, is_needed, default in self._variables:
             value = inputs.get(name, default)
             if value is Undefined and not is_needed:
                 continue
@@ -116,18 +107,11 @@ class Operation:
             coerced[name] = value
         return coerced
 
-    def _values(self, coerced: dict[str, Any], inputs: Mapping[str, Any]) -> VariableValues:
-        sources = {
-            name: VariableValueSource(signature, inputs.get(name, Undefined)) for name, signature, *_ in self._variables
-        }
-        return VariableValues(sources, coerced)
-
 
 class Variable(NamedTuple):
     """A variable, and how its value is read; `default` is read already."""
 
     name: str
-    signature: GraphQLVariableSignature
     coerce: Callable[[Any], Any]
     is_needed: bool
     default: Any
@@ -140,7 +124,7 @@ def _variable(schema: GraphQLSchema, node: VariableDefinitionNode) -> Variable:
     coerce: Any = inside.coerce_input_value if is_leaf_type(inside) else partial(coerce_input_value, type_=inside)
     found = get_variable_values(schema, [node], {})
     default = found.coerced.get(signature.name, Undefined) if isinstance(found, VariableValues) else Undefined
-    return Variable(signature.name, signature, coerce, is_non_null_type(signature.type), default)
+    return Variable(signature.name, coerce, is_non_null_type(signature.type), default)
 
 
 class _Inner(Visitor):

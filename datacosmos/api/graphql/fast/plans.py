@@ -8,7 +8,7 @@ anything is read, and all of it is then executed as Strawberry does. A failure i
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from inspect import isawaitable
@@ -44,22 +44,25 @@ Executor = StrawberryGraphQLCoreExecutionContext
 DESCRIBED = (Listing, Page)
 
 
+@dataclass(slots=True)
 class Run:
     """One request for what is planned: who asks, the variables' values, and an executor once one is needed."""
 
-    def __init__(self, context: Any, coerced: dict[str, Any], make: Callable[[], "PlanExecutor"]) -> None:
-        self.context, self.coerced = context, coerced
-        self._make, self._executor = make, None
+    context: Any
+    coerced: dict[str, Any]
+    shared: "PlanExecutor"
+    own: "PlanExecutor | None" = None
 
     @property
     def executor(self) -> "PlanExecutor":
-        self._executor = self._executor or self._make()
-        return self._executor
+        if self.own is None:
+            self.own = self.shared.copy(self.context, self.coerced)
+        return self.own
 
     @property
     def errors(self) -> list[GraphQLError] | None:
         """Those that the executor has collected."""
-        return self._executor.collected_errors.errors or None if self._executor else None
+        return None if self.own is None else self.own.collected_errors.errors or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +181,16 @@ class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
         )
         return self._lists.complete(return_type.of_type, field_details_list, result, plainly)
 
-    def copy(self, context: Any, values: VariableValues) -> Self:
-        """For one request: what was collected is kept by the one that all are copies of."""
+    def copy(self, context: Any, coerced: dict[str, Any]) -> Self:
+        """For one request: what was collected is kept by the one that all are copies of.
+
+        What was sent for a variable is of interest to lists in literals of scalars that have none here.
+        """
         _ = self._lists  # so that all share it
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
-        made.context_value, made.variable_values, made.collected_errors = context, values, CollectedErrors()
+        made.context_value, made.variable_values = context, VariableValues({}, coerced)
+        made.collected_errors = CollectedErrors()
         return made
 
     def execute_root_grouped_field_set(
@@ -195,7 +202,7 @@ class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         if self.operation.operation is OperationType.QUERY:
-            run = Run(self.context_value, self.variable_values.coerced, lambda: self)
+            run = Run(self.context_value, self.variable_values.coerced, self, self)
             return Plan(self, root_type, grouped_field_set).execute(run)
         return super().execute_root_grouped_field_set(
             root_type, root_value, grouped_field_set, serially, position_context

@@ -36,8 +36,8 @@ class FastSchema(Schema):
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
         prepared = self._documents.prepare(query or "")
-        if prepared is not None and operation_name in (None, prepared.known.name):
-            result = await prepared.known.operation.execute(context_value, prepared.inputs(variable_values))
+        if prepared is not None and operation_name in (None, prepared.operation.name):
+            result = await prepared.operation.execute(context_value, prepared.inputs(variable_values))
             if result is not None and not result.errors:
                 return result
             if result is not None and all(error.path is not None for error in result.errors or ()):

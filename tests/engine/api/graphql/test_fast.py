@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
-from datacosmos.api.graphql.fast import objects, operations
+from datacosmos.api.graphql.fast import documents, objects, operations
 from datacosmos.api.graphql.fast.plans import Plan
 from datacosmos.api.graphql.http import PATH
 from datacosmos.api.graphql.listings import Listing, Page
@@ -410,6 +410,8 @@ ONE_BY_ONE = [
     "{ pointsConnection(first: 007) { __typename } }",
     "{ pointsConnection(first: 99999999999) { __typename } }",
     '{ points(series: "one"") { time } }',
+    '{ points(series:"fewer"end:"2024-03-28T12:00:00.003Z"where:{anyTag:[]valueTo:5}){time}}',
+    '{ points(where: {anyTag: ["a" "b"], noTag: "c", valueFrom: 1}) { time } latest(series: ["many" "odd"]) { id } }',
     '{ points(series: "\0") { time } }',
     '{ receipt(deliveryId: 5) { source } b: receipt(deliveryId: "5") { source } }',
     "{ __schema { queryType { name } } __typename }",
@@ -518,7 +520,7 @@ async def test_a_field_with_an_argument_is_encoded_the_fast_way_too(
 
 
 async def test_so_many_plans_are_kept_of_all_queries_together(
-    both: Both, stored: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, stores: Stores, stored: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: WeakSet[Plan] = WeakSet()
 
@@ -527,13 +529,14 @@ async def test_so_many_plans_are_kept_of_all_queries_together(
         return plan
 
     monkeypatch.setattr(operations, "Plan", watched)
-    monkeypatch.setattr(operations, "MOST", 3)
-    for name in ("a", "b"):
-        text = f"query Q($length: Int!) {{ {name}: discards {{ rawPreview(length: $length) }} }}"
-        for length in (1, 2, 3, 1):
-            await both.ask(text, ADMIN, length=length)
-    gc.collect()
-    assert len(kept) == 3
+    monkeypatch.setattr(documents, "MOST_PLANS", 3)
+    async with client_of(app(settings, stores, fast=True)) as client:
+        for name in ("a", "b"):
+            text = f"query Q($length: Int!) {{ {name}: discards {{ rawPreview(length: $length) }} }}"
+            for length in (1, 2, 3, 1):
+                await ask(client, text, ADMIN, length=length)
+        gc.collect()
+        assert len(kept) == 3
 
 
 @pytest.fixture
@@ -578,6 +581,11 @@ async def test_literals_of_one_shape_are_taken_for_what_they_are(both: Both, sto
     with capture_logs():
         answers = [await both.ask(text) for text in texts]
     assert len({answer.content for answer in answers}) > 10
+
+
+async def test_a_variable_that_was_not_sent_is_not_taken_for_a_literal(both: Both, stored: None) -> None:
+    for series in ('"many"', "$__literal_string0", "$ __literal_string0", "$__literal_string0 "):
+        await both.ask(f"{{ points(series: {series}) {{ time }} }}", __literal_string0="full")
 
 
 async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:

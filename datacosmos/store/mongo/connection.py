@@ -93,9 +93,10 @@ class Client(AsyncIOMotorClient[Document]):
         super().__init__(url, **options)
         self.reads: AsyncMongoClient[Document] = AsyncMongoClient(url, maxPoolSize=2 * READS, **options)
         self.wire = wire_of(self.reads, options["socketTimeoutMS"] / 1000)
-        self.read_turns, self.long_read_turns = asyncio.Semaphore(READS), asyncio.Semaphore(LONG_READS)
+        self.read_turns, self.long_reads = asyncio.Semaphore(READS), asyncio.Semaphore(LONG_READS)
         self.lists = Bound("lists", READS, "lists", waiting=MOST_WAITING)
         self.long_lists = Bound("long_lists", long_lists, "long lists", waiting=MOST_WAITING)
+        self.slow_lists = Bound("slow_lists", long_lists, "slow lists")
 
 
 @asynccontextmanager

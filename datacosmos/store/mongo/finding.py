@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeout
 from datacosmos.slices import next_slice
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, client_of, for_reads, store_errors
-from datacosmos.store.mongo.turns import Freely, Turns
+from datacosmos.store.mongo.turns import Freely, Turns, one_of
 from datacosmos.store.mongo.wire import kill
 
 T = TypeVar("T")
@@ -39,7 +39,8 @@ class Finder:
         and its cursor end in MongoDB. Raises StoreUnavailable while MongoDB is unavailable, Overloaded, and what `make`
         raises.
         """
-        turns = Freely() if freely else Turns(self._client.lists, self._client.long_lists)
+        client = self._client
+        turns = Freely() if freely else Turns(client.lists, client.long_lists, client.slow_lists)
         reading = _Reading(self._idle, self._database, turns, command, self._collection, self._batch_bytes)
         try:
             batch = await reading.first(command)
@@ -117,7 +118,7 @@ class _Reading:
         with store_errors():
             if not self._session.is_asked:
                 await self._turns.next()
-                self._session.send(self._more)
+                self._session.send(self._more, self._turns.make_way)
             batch = self._note(await self._session.answer(), self._session)
         await next_slice()
         return batch
@@ -128,7 +129,7 @@ class _Reading:
             self._size = min(GROWTH * self._size, max(1, self._size * self._batch_bytes // batch.size))
             self._more = {"getMore": batch.cursor, "collection": self._collection, "batchSize": self._size}
             if self._turns.may_go_on():
-                session.send(self._more)
+                session.send(self._more, self._turns.make_way)
         return batch
 
     async def end(self) -> None:
@@ -194,11 +195,11 @@ class _Session:
             await kill(self._client.reads, self._client_session.session_id, running.done)
             raise
 
-    def send(self, command: Document) -> None:
-        self._running = asyncio.create_task(self._ask_for_more(command))
+    def send(self, command: Document, make_way: Callable[[], None]) -> None:
+        self._running = asyncio.create_task(self._ask_for_more(command, make_way))
 
-    async def _ask_for_more(self, command: Document) -> Batch:
-        async with self._client.long_read_turns:
+    async def _ask_for_more(self, command: Document, make_way: Callable[[], None]) -> Batch:
+        async with one_of(self._client.long_reads, make_way):
             return await self.ask(command)
 
     async def answer(self) -> Batch:

@@ -31,7 +31,7 @@ class InProcess(Imitation):
         super().__init__(tz_aware=True)
         self.reads = self
         self.read_turns = asyncio.Semaphore(READS)
-        self.lists = self.long_lists = Bound("lists", READS, "lists")
+        self.lists = self.long_lists = self.slow_lists = Bound("lists", READS, "lists")
 
     def start_session(self, **_: Any) -> None:
         """One is begun for each line of a Finder, which is not asked here."""

@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from datacosmos.bounds import Bound
 from datacosmos.errors import Overloaded
 from datacosmos.settings import Settings
+from datacosmos.store.mongo import turns
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, client_of, connect
 from datacosmos.store.mongo.finding import Finder
-from tests.engine.store.mongo.test_finding import under_way
+from tests.engine.store.mongo.test_finding import under_way, until_under_way
 
 SOON = timedelta(milliseconds=50)
+RARE = "this._id < 5 || (sleep(60000) || true)"  # a first batch is found at once, and the next after a minute
 
 
 @pytest.fixture
@@ -28,8 +31,8 @@ async def numbers(settings: Settings) -> AsyncGenerator[Database]:
         await database.client.drop_database(settings.mongodb_database)
 
 
-def found(database: Database, batch: int = 5, **command: int) -> AsyncGenerator[Batch]:
-    return Finder(database, "numbers").batches({"find": "numbers", "batchSize": batch} | command)
+def found(database: Database, batch: int = 5, *, freely: bool = False, **command: Any) -> AsyncGenerator[Batch]:
+    return Finder(database, "numbers").batches({"find": "numbers", "batchSize": batch} | command, freely=freely)
 
 
 async def count(batches: AsyncGenerator[Batch]) -> int:
@@ -76,8 +79,7 @@ async def test_a_list_that_is_left_gives_back_its_turn(numbers: Database) -> Non
 
 async def test_who_is_bounded_elsewhere_waits_for_no_turn(numbers: Database) -> None:
     with client_of(numbers).long_lists.holding():
-        freely = Finder(numbers, "numbers").batches({"find": "numbers", "batchSize": 5}, freely=True)
-        assert await count(freely) == 100
+        assert await count(found(numbers, freely=True)) == 100
 
 
 async def test_behind_a_long_list_of_a_query_no_other_is_taken_for_a_short_one(numbers: Database) -> None:
@@ -96,3 +98,32 @@ async def test_a_list_that_is_read_within_a_long_one_waits_for_no_turn_of_it(num
     await anext(outer)
     assert await count(found(numbers, limit=5)) == 5
     await outer.aclose()
+
+
+@pytest.mark.parametrize("freely", [False, True])
+async def test_a_list_whose_batch_is_slow_in_coming_holds_up_no_other(numbers: Database, freely: bool) -> None:
+    client = client_of(numbers)
+    client.long_reads = asyncio.Semaphore(1)
+    slow = asyncio.create_task(count(found(numbers, filter={"$where": RARE})))
+    while client.long_lists.held == 0:
+        await asyncio.sleep(0)
+    assert await count(found(numbers, freely=freely)) == 100
+    assert client.slow_lists.held == 1
+    slow.cancel()
+    await asyncio.wait({slow})
+    assert (client.long_lists.held, client.slow_lists.held, client.long_reads.locked()) == (0, 0, False)
+
+
+async def test_slow_lists_keep_others_waiting_once_there_are_as_many_as_may_be(numbers: Database) -> None:
+    client = client_of(numbers)
+    client.long_lists = Bound("long_lists", 1, "long lists", waiting=2, patience=10 * timedelta(seconds=turns.LATE))
+    slow = [asyncio.create_task(count(found(numbers, filter={"$where": RARE}))) for _ in range(2)]
+    await until_under_way(numbers, 2)
+    while client.slow_lists.held == 0:
+        await asyncio.sleep(0.01)
+    with pytest.raises(Overloaded):
+        await count(found(numbers))
+    for each in slow:
+        each.cancel()
+    await asyncio.wait(slow)
+    assert await under_way(numbers) == []

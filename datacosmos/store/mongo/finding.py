@@ -104,7 +104,10 @@ class _Reading:
         session = self._session = self._idle.pop() if self._idle else _Session(self._database)
         with store_errors():
             try:
-                batch = await session.ask(command)
+                if self._turns.is_long:  # behind another of its query
+                    batch = await session.ask_for_long(command, self._turns.make_way)
+                else:
+                    batch = await session.ask(command)
             except (ServerSelectionTimeoutError, NetworkTimeout):  # it has waited for long
                 raise
             except AutoReconnect:
@@ -196,9 +199,9 @@ class _Session:
             raise
 
     def send(self, command: Document, make_way: Callable[[], None]) -> None:
-        self._running = asyncio.create_task(self._ask_for_more(command, make_way))
+        self._running = asyncio.create_task(self.ask_for_long(command, make_way))
 
-    async def _ask_for_more(self, command: Document, make_way: Callable[[], None]) -> Batch:
+    async def ask_for_long(self, command: Document, make_way: Callable[[], None]) -> Batch:
         async with one_of(self._client.long_reads, make_way):
             return await self.ask(command)
 

@@ -30,13 +30,13 @@ class Turns:
     def __init__(self, lists: Bound, long_lists: Bound, slow_lists: Bound) -> None:
         self._lists, self._long_lists, self._slow_lists = lists, long_lists, slow_lists
         self._held: Bound | None = None
-        self._is_long = False
+        self.is_long = False  # for all that is known
 
     async def begin(self) -> None:
         """Raises Overloaded, as `next` does."""
         bound = self._lists
         if WAS_LONG.get():
-            bound, self._is_long = self._long_lists, True
+            bound, self.is_long = self._long_lists, True
             WAS_LONG.set(False)  # a list that is read within this one must not wait for its turn
         await bound.acquire()
         self._held = bound
@@ -44,12 +44,12 @@ class Turns:
     def may_go_on(self) -> bool:
         """Whether the next batch may be asked for while one is worked on."""
         if self._held is self._lists and self._changes_to(self._long_lists):
-            self._is_long = True
+            self.is_long = True
         return self._held is self._long_lists and not self._long_lists.is_awaited
 
     async def next(self) -> None:
         self._let_go()
-        self._is_long = True
+        self.is_long = True
         await self._long_lists.acquire()
         self._held = self._long_lists
 
@@ -59,7 +59,7 @@ class Turns:
             self._changes_to(self._slow_lists)
 
     def end(self) -> None:
-        WAS_LONG.set(self._is_long)
+        WAS_LONG.set(self.is_long)
         self._let_go()
 
     def _changes_to(self, bound: Bound) -> bool:
@@ -79,6 +79,8 @@ class Turns:
 
 class Freely:
     """In place of the turns of whoever is bounded elsewhere."""
+
+    is_long = False
 
     async def begin(self) -> None: ...
 

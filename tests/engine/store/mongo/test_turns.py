@@ -14,7 +14,8 @@ from datacosmos.store.mongo import turns
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, client_of, connect
 from datacosmos.store.mongo.finding import Finder
-from tests.engine.store.mongo.test_finding import under_way, until_under_way
+from datacosmos.store.mongo.turns import begin_query
+from tests.engine.store.mongo.test_finding import LONG, under_way, until_under_way
 
 SOON = timedelta(milliseconds=50)
 RARE = "this._id < 5 || (sleep(60000) || true)"  # a first batch is found at once, and the next after a minute
@@ -112,6 +113,19 @@ async def test_a_list_whose_batch_is_slow_in_coming_holds_up_no_other(numbers: D
     slow.cancel()
     await asyncio.wait({slow})
     assert (client.long_lists.held, client.slow_lists.held, client.long_reads.locked()) == (0, 0, False)
+
+
+async def test_a_slow_list_behind_a_long_one_of_its_query_holds_up_no_other(numbers: Database) -> None:
+    client = client_of(numbers)
+    assert await count(found(numbers)) == 100
+    slow = asyncio.create_task(count(found(numbers, filter=LONG)))
+    while client.long_lists.held == 0:
+        await asyncio.sleep(0)
+    begin_query()
+    assert await count(found(numbers)) == 100
+    assert client.slow_lists.held == 1
+    slow.cancel()
+    await asyncio.wait({slow})
 
 
 async def test_slow_lists_keep_others_waiting_once_there_are_as_many_as_may_be(numbers: Database) -> None:

@@ -21,7 +21,7 @@ from datacosmos.errors import Forbidden, InvalidRange
 from datacosmos.http.head import Head
 from datacosmos.http.health import HealthCheck
 from datacosmos.http.health_routes import health_routes
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.middleware import Requests
 from datacosmos.http.problems import InvalidParameters, described, handle_problems
 
@@ -108,5 +108,5 @@ async def _range(start: Time = None, end: Time = None) -> Range:
 
 async def _answer(request: Request, calculating: Awaitable[Average | Metrics | Forecast]) -> Response:
     """For as long as the API waits for it."""
-    with UntilClientLeaves(request.receive):
+    with until_client_leaves(request.scope, request.receive):
         return Response(orjson.dumps(await calculating), media_type="application/json")

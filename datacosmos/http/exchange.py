@@ -12,6 +12,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from datacosmos.http.leaving import LEAVING, Leaving
+
 KNOWN = (
     "disconnected response_started response_complete keep_alive waiting_for_100_continue "
     "default_headers flow message_event on_response transport"
@@ -25,14 +27,22 @@ APART = frozenset({b"connection", b"transfer-encoding"})  # headers by which uvi
 class Exchange:
     """Given to uvicorn in place of the application. A head of known length waits for what follows it."""
 
-    __slots__ = ("_app", "_cycle", "_head")
+    __slots__ = ("_app", "_cycle", "_head", "_leaving")
 
     def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
         self._app, self._cycle = app, cycle
         self._head: Message | None = None
+        self._leaving = Leaving()
 
     def run(self, scope: Scope, receive: Receive, _: Send) -> Awaitable[None]:
+        scope["state"][LEAVING] = self._leaving
         return self._app(scope, receive, self.send)
+
+    def leave(self) -> None:
+        """Ends it, as its client is gone, or is told otherwise."""
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
+        self._leaving.end()
 
     async def send(self, message: Message) -> None:
         head, self._head = self._head, None

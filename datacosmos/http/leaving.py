@@ -4,37 +4,67 @@ import asyncio
 from types import TracebackType
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
-SOON = 0.02  # seconds: what is done by then is not worth watching over
+LEAVING = "leaving"
+"""Where a request's state has its Leaving, if the server tells of it."""
 
 
-class UntilClientLeaves:
-    """Cancels what goes on inside once the client is gone: ClientDisconnect. The body must have been read before."""
+class Leaving:
+    """Cancels what goes on inside once the client is gone: ClientDisconnect.
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._watching: asyncio.Task[None] | None = None
-        self._left = False
+    It must not know the request, which would then be garbage of the kind that has to be looked for.
+    """
+
+    __slots__ = ("_is_over", "_working")
+
+    def __init__(self) -> None:
+        self._working: asyncio.Task[object] | None = None
+        self._is_over = False
+
+    def end(self) -> None:
+        """For the server to call, once the client is gone."""
+        if self._working is not None and not self._is_over:
+            self._working.cancel()
+        self._is_over = True
 
     def __enter__(self) -> None:
-        working = asyncio.current_task()
-        assert working is not None  # noqa: S101 - this is a coroutine
-        self._working = working
-        self._timer = asyncio.get_running_loop().call_later(SOON, self._begin)
+        self._working = asyncio.current_task()
+        assert self._working is not None  # noqa: S101 - this is a coroutine
+        if self._is_over:
+            self._working.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._timer.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-        if isinstance(error, asyncio.CancelledError) and self._left and self._working.uncancel() == 0:
+        working, self._working = self._working, None
+        was_cancelled = self._is_over and isinstance(error, asyncio.CancelledError)
+        if was_cancelled and working is not None and working.uncancel() == 0:
             raise ClientDisconnect from None
 
-    def _begin(self) -> None:
+
+class _Watching(Leaving):
+    """The same beside a server that doesn't tell."""
+
+    __slots__ = ("_receive", "_watching")
+
+    def __init__(self, receive: Receive) -> None:
+        super().__init__()
+        self._receive = receive
+
+    def __enter__(self) -> None:
+        super().__enter__()
         self._watching = asyncio.create_task(self._watch())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._watching.cancel()
+        super().__exit__(kind, error, _)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._left = True
-        self._working.cancel()
+        self.end()
+
+
+def until_client_leaves(scope: Scope, receive: Receive) -> Leaving:
+    """For what goes on once the body has been read."""
+    leaving: Leaving | None = scope["state"].get(LEAVING)
+    return _Watching(receive) if leaving is None else leaving

@@ -34,7 +34,7 @@ OFFER = (b"upgrade", b"http2-settings")
 KNOWN = (
     "on_message_begin on_headers_complete on_body on_message_complete "
     "connection_made connection_lost data_received pause_writing resume_writing "
-    "on_response_complete timeout_keep_alive_handler _unset_keepalive_if_required "
+    "on_response_complete server_state flow pipeline loop "
     "handle_websocket_upgrade _get_upgrade _start_asgi_task"
 )
 
@@ -66,7 +66,24 @@ class Edge:
         self.slow_heads = Bound("slow_heads", round(head), "seconds of one head")
         self.stalled = Bound("stalled_answers", round(idle), "seconds of one answer")
         self.owing: dict[BoundedProtocol, None] = {}  # in order: the first has kept us waiting for longest
-        self.idle: dict[BoundedProtocol, None] = {}  # between two requests, in the same order
+        self.idle: dict[BoundedProtocol, float] = {}  # between two requests, in the same order, and since when
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def keep(self, idle: "BoundedProtocol") -> None:
+        """One timer ends them all: to set and cancel one for each would cost each request a round of the loop."""
+        self.idle[idle] = idle.loop.time()
+        if self._sweep is None:
+            self._sweep = idle.loop.call_later(self.patience[BETWEEN], self._end_idle, idle.loop)
+
+    def _end_idle(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweep = None
+        while self.idle:
+            connection, since = next(iter(self.idle.items()))
+            if (ends := since + self.patience[BETWEEN]) > loop.time():
+                self._sweep = loop.call_at(ends, self._end_idle, loop)
+                return
+            del self.idle[connection]
+            connection.drop()
 
     def make_room(self) -> bool:
         """Ends a connection for another one, where there is any that isn't being answered."""
@@ -108,6 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unframed = 0  # bytes since the last that was part of a body, or ended a head or a request
         self._source: str | None = None
         self._admitted = False
+        self._exchange: exchange.Exchange | None = None  # the one that is answered, or was last
         self._awaited: Stage | None = None  # what the deadline is for
         self._came = 0  # bytes of a body since the deadline was set
         self._deadline: asyncio.TimerHandle | None = None
@@ -131,9 +149,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._exchange is not None:
+            self._exchange.leave()
         self._stage = REFUSED
         self._expect(None)
-        self._unset_keepalive_if_required()
         self._leave()
 
     def make_way(self) -> None:
@@ -163,8 +182,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._stage is REFUSED:
             self._discard(len(data))
             return
-        self._unset_keepalive_if_required()
-        self._edge.idle.pop(self, None)
         room = self._edge.head_max_bytes - self._unframed
         if len(data) <= room:
             self._feed(data)
@@ -216,7 +233,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def _become_websocket(self) -> None:
         """What is counted here stays counted until that ends."""
         self._expect(None)
-        self._edge.idle.pop(self, None)
         self._stage = REFUSED
         self.scope["method"] = "GET"
         self.ws_protocol_class = partial(BoundedWebSocket, self._edge, self._leave)  # type: ignore[assignment]
@@ -246,7 +262,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        answering: Any = exchange.Exchange(app, cycle).run
+        self._exchange = exchange.Exchange(app, cycle)
+        answering: Any = self._exchange.run
         super()._start_asgi_task(cycle, answering)
 
     def on_body(self, body: bytes) -> None:
@@ -262,9 +279,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._stage is BETWEEN and not self._answering():
-            self._edge.idle[self] = None
+        """uvicorn's, but for a timer until the next request."""
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
         self._watch()
 
     def pause_writing(self) -> None:
@@ -277,9 +297,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._edge.owing.pop(self, None)
         if self._unread is not None:
             self._unread.cancel()
-
-    def timeout_keep_alive_handler(self) -> None:
-        self._drop()
 
     def _answering(self) -> bool:
         return bool(self.cycle) and not self.cycle.response_complete  # uvicorn begins with none
@@ -296,17 +313,18 @@ class BoundedProtocol(HttpToolsProtocol):
         """BODY is one that is read; what is left of another is owed as a head is, however fast it comes."""
         if self._answering():
             return BODY if self._stage is BODY else None
-        if self._stage is BETWEEN or self.transport.is_closing():
-            return None if self.timeout_keep_alive_task is not None else BETWEEN
-        return HEAD
+        return BETWEEN if self._stage is BETWEEN or self.transport.is_closing() else HEAD
 
     def _expect(self, awaited: Stage | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         self._awaited, self._came, self._deadline = awaited, 0, None
         self._edge.owing.pop(self, None)
-        if awaited is not None:
-            (self._edge.idle if awaited is BETWEEN else self._edge.owing)[self] = None
+        self._edge.idle.pop(self, None)
+        if awaited is BETWEEN:
+            self._edge.keep(self)
+        elif awaited is not None:
+            self._edge.owing[self] = None
             self._deadline = self.loop.call_later(self._edge.patience[awaited], self._miss)
 
     def _miss(self) -> None:
@@ -316,7 +334,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._edge.slow_heads.refusal()
             self._refuse(408, f"the head did not arrive within {self._edge.patience[HEAD]:g} s")
         else:
-            self._drop()
+            self.drop()
 
     def _mark_too_slow(self) -> None:
         """Unless we are the side that doesn't read."""
@@ -332,9 +350,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.pipeline or (self._answering() and self.cycle.response_started):
             self.transport.abort()
             return
-        if self._answering():
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        if self._answering() and self._exchange is not None:
+            self._exchange.leave()
         self.transport.write(_refusal(status, detail, headers))
         self.transport.write_eof()
         self._expect(REFUSED)
@@ -348,7 +365,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._edge.stalled.refusal()
         self.transport.abort()
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         """At once, also where the client doesn't read what it was sent."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.transport.abort()

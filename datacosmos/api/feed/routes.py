@@ -20,7 +20,7 @@ from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.domain.changes import Accepted, Discarded, Topic
 from datacosmos.domain.instants import parse_time
 from datacosmos.errors import DatacosmosError, Unavailable
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.http.problems import described
 from datacosmos.sources.data_server import SERIES
@@ -110,7 +110,7 @@ async def _answer(feed: Feed, request: Request, topic: Topic, asked: Asked, perm
     place = feed.place(topic, begin, asked.last_id or asked.after)
     frames = feed.follow(topic, place, expires=expiry_of(permissions, topic))
     try:
-        with UntilClientLeaves(request.receive):
+        with until_client_leaves(request.scope, request.receive):
             first = await anext(frames)
     except StopAsyncIteration:
         raise Unavailable("the service is about to stop; ask again once it has been started anew") from None

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from datacosmos.api.feed.events import HEADERS
 from datacosmos.api.media import EVENT_STREAM
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 
 
 class Streaming(Response):
@@ -26,7 +26,7 @@ class Streaming(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            with UntilClientLeaves(self._request.receive):
+            with until_client_leaves(self._request.scope, self._request.receive):
                 async for piece in self._pieces:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

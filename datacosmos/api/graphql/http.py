@@ -42,7 +42,7 @@ from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.calculation.client import Calculation
 from datacosmos.errors import Unavailable, shorten
 from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding, read_unpacked
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.pace import Pace
 from datacosmos.http.parameters import find_faults
 from datacosmos.http.problems import RETRY_AFTER
@@ -197,7 +197,7 @@ class Endpoint:
         allowed = QUERIES if call.scope["method"] == "GET" else ALL
         begin_query()
         try:
-            with UntilClientLeaves(call.receive):
+            with until_client_leaves(call.scope, call.receive):
                 return await self._schema.execute(
                     ask.query,
                     ask.variables,

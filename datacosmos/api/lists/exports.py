@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from datacosmos.bounds import Bound
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.pace import Pace
 
 SLOWEST = 30.0  # seconds in which a client takes a block, of 100 to 500 KB: longer, and others would wait for nothing
@@ -25,7 +25,7 @@ class Exports:
     @asynccontextmanager
     async def begin(self, request: Request) -> AsyncGenerator[Callable[[], None]]:
         """Its turn, until what is given is called, or what goes on inside fails. Raises Overloaded."""
-        with UntilClientLeaves(request.receive):
+        with until_client_leaves(request.scope, request.receive):
             taken = await self._bound.acquire()
             try:
                 yield lambda: self._bound.give_back(taken)

@@ -11,7 +11,7 @@ from datacosmos.api.rest.series_documented import ROUTES
 from datacosmos.api.times import Span, read_span
 from datacosmos.auth.permissions import AccessControl
 from datacosmos.calculation.client import ByName, Calculation
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.sources.uploads import parse_named
 from datacosmos.store.series.series import SeriesStore
@@ -33,7 +33,7 @@ def named_routes(store: SeriesStore, calculation: Calculation, access: AccessCon
     @router.get("/{name:path}", **ROUTES["average"])
     async def _average(request: Request, name: Name, span: Range) -> Response:
         owner = access.identify(request.headers).owner
-        with UntilClientLeaves(request.receive):
+        with until_client_leaves(request.scope, request.receive):
             average = await calculation.average(ByName(owner, name), *span)
         return respond(AverageAndSum(average.avg, average.sum))
 

@@ -17,7 +17,7 @@ from datacosmos.api.times import Given, Span, read_span
 from datacosmos.auth.permissions import AccessControl, Permissions, unknown_series
 from datacosmos.calculation.client import ById, Calculation
 from datacosmos.domain.series import EMPTY
-from datacosmos.http.leaving import UntilClientLeaves
+from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.rounds import Rounds
 from datacosmos.sources.digests import digest
@@ -103,7 +103,7 @@ class SeriesRoutes:
     async def metrics(self, request: Request, identifier: Id, span: Range) -> Response:
         """The standard deviation is the population's; percentiles interpolate linearly between the nearest ranks."""
         series = await self._seen(self._access.identify(request.headers), identifier)
-        with UntilClientLeaves(request.receive):
+        with until_client_leaves(request.scope, request.receive):
             return respond(await self._calculation.metrics(ById(series.id), *span))
 
     async def forecast(
@@ -116,7 +116,7 @@ class SeriesRoutes:
     ) -> Response:
         """By exponential smoothing (AutoETS) of the newest points, which must be evenly sampled."""
         series = await self._seen(self._access.identify(request.headers), identifier)
-        with UntilClientLeaves(request.receive):
+        with until_client_leaves(request.scope, request.receive):
             answer = await self._calculation.forecast(
                 ById(series.id), horizon=horizon, levels=level, season_length=season_length
             )

@@ -35,6 +35,13 @@ class Hanging:
         raise AssertionError
 
 
+@pytest.fixture(params=["ours", "uvicorn's own"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "ours":
+        monkeypatch.setattr("datacosmos.http.protocol.KNOWN", "no_such_name")
+
+
+@pytest.mark.usefixtures("protocol")
 @pytest.mark.parametrize("path", ["/graphql", "/series/{id}/metrics", "/series/{id}/forecast", "/api/tide"])
 async def test_calculation_is_no_longer_asked_when_the_client_leaves(
     settings: Settings, stores: Stores, path: str

@@ -76,6 +76,27 @@ class Table:
         return [each.encode() for each in self.columns["_id"]]
 
 
+Rows = Columns | Table
+
+
+def columns_of(rows: Rows) -> Columns:
+    """Their times and values. Raises NoColumns."""
+    if isinstance(rows, Columns):
+        return rows
+    time, value = _array(rows.column("time"), datetime, "M8[ms]"), _array(rows.column("value"), float, "f8")
+    return Columns(time.view(np.int64), value)
+
+
+def _array(column: Column, kind: type, dtype: str) -> NDArray[Any]:
+    if isinstance(column, list):
+        if not set(map(type, column)) <= {kind}:
+            raise NoColumns
+        return np.array(column, dtype)
+    if column.dtype != dtype:
+        raise NoColumns
+    return column
+
+
 def _cut(column: Column, part: slice) -> Column:
     return column[part] if isinstance(column, list) else np.ascontiguousarray(column[part])
 

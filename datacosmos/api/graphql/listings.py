@@ -11,11 +11,12 @@ from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
 from datacosmos.api.graphql.paging import Connection, Count, Edge, page_info
 from datacosmos.domain import points as domain
-from datacosmos.domain.columns import Columns, Table
+from datacosmos.domain.columns import Rows
 from datacosmos.domain.minutes import Minute
 from datacosmos.domain.points import Reason
 from datacosmos.errors import TooManyPoints
 from datacosmos.store.minutes.minutes import Minutes
+from datacosmos.store.mongo.finding import Batches
 from datacosmos.store.mongo.ranges import Position, Window
 from datacosmos.store.points.points import Points
 from datacosmos.store.points.queries import ALL, Filter
@@ -100,7 +101,7 @@ class Accepted:
             self.series, self.window, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
         )
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Table]:
+    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
         return self.points.find_accepted(
             self.series, self.window, fields, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
         )
@@ -127,7 +128,7 @@ class Discarded:
         """How many there are, beyond the limit too."""
         return await self.points.count_discarded(self.reason, self.window, self.source)
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Table]:
+    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
         return self.points.find_discarded(
             self.reason, self.window, fields, limit=self.limit, after=self.after, source=self.source, down=self.down
         )
@@ -145,7 +146,7 @@ class Located:
     def pages(self) -> AsyncGenerator[list[Minute]]:
         return self.minutes.read(self.user_id, self.window, limit=self.limit)
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Table]:
+    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
         return self.minutes.find(self.user_id, self.window, fields, limit=self.limit)
 
 
@@ -159,7 +160,7 @@ class Asked(Protocol[Item]):
         """Whole items."""
         ...
 
-    def rows(self, fields: AbstractSet[str]) -> AsyncGenerator[Columns | Table]:
+    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
         """Some fields of the same, by the names of the store. Raises NoColumns where they are to be read whole."""
         ...
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from time import thread_time
 from typing import TypeVar
 
-from datacosmos.domain.columns import Columns, Table
+from datacosmos.domain.columns import Columns, Rows
 from datacosmos.domain.points import Point
 from datacosmos.domain.series import Samples
 from datacosmos.slices import SLICE
 
 T = TypeVar("T")
-Long = TypeVar("Long", Columns, Columns | Table, list[Point], Samples)
+Long = TypeVar("Long", Columns, Rows, list[Point], Samples)
 PART = 2000
 """Rows that are encoded in one slice at the most."""
 

@@ -24,7 +24,7 @@ from datacosmos.domain.minutes import CAPACITY, DIGITS, Folded, Location, Minute
 from datacosmos.store.minutes.folds import SUMS, Folds
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, store_errors
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Batches, Finder
 from datacosmos.store.mongo.ranges import Window
 
 INDEXES = [IndexModel({"_id.user": 1, "minutes.minute": 1}, name="user")]
@@ -62,17 +62,18 @@ class Minutes:
         """The first of a user's minutes that begin within the window, ascending, in pages as Points gives them."""
         return self._finder.pages(self._command(user_id, window, TOTALS, limit), _minute)
 
-    def find(self, user_id: str, window: Window, fields: AbstractSet[str], *, limit: int) -> AsyncGenerator[Table]:
+    def find(self, user_id: str, window: Window, fields: AbstractSet[str], *, limit: int) -> Batches[Table]:
         """These fields of the same minutes, which MongoDB averages; `minute` is in UTC without saying so."""
         totals = sorted({total for name in fields for total in FIELDS[name].totals})
         command = self._command(user_id, window, totals, limit)
         names = sorted(fields, key=IN_ORDER.index)
         command["pipeline"].append({"$project": {"_id": 0} | {name: FIELDS[name].made for name in names}})
 
-        async def table(batch: Batch) -> Table:
-            rows = batch.table(names)
-            finished = {name: _finish(each) for name, each in rows.columns.items() if FIELDS[name].is_average}
-            return Table(len(rows), rows.columns | finished)
+        def table(batch: Batch) -> Table:
+            rows = batch.rows(names)
+            columns = {name: rows.column(name) for name in names}
+            finished = {name: _finish(each) for name, each in columns.items() if FIELDS[name].is_average}
+            return Table(len(rows), columns | finished)
 
         return self._finder.read(command, table)
 

@@ -6,20 +6,18 @@ byte that should be the same in all of them is compared. Any other batch is deco
 
 # pyright: reportUnknownVariableType=false
 
-import asyncio
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from bson import decode, decode_all, encode
-from bson.codec_options import CodecOptions, DatetimeConversion
-from bson.datetime_ms import DatetimeMS
+from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from numpy.typing import NDArray
 
-from datacosmos.domain.columns import Columns, NoColumns, Table
+from datacosmos.domain.columns import Columns, NoColumns, Rows, Table, columns_of
 from datacosmos.store.mongo.connection import Document
 from datacosmos.store.mongo.walking import walk
 
@@ -30,7 +28,6 @@ USUAL = struct.Struct("<i8si12si")  # of a reply to what begins a list: up to th
 CURSOR, FIRST, ID = b"\x03cursor\0", b"\x04firstBatch\0", b"\x12id\0"
 AWARE = CodecOptions[Document](tz_aware=True)
 NAIVE = CodecOptions[Document](tz_aware=False)
-MILLISECONDS = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
 AT_ONCE, MOST_BYTES = 128, 1 << 18
 """Documents that are decoded in one step, and their bytes."""
 FEW, LITTLE = 1500, 6000  # bytes of an array that decoding is quicker for than comparing them, or walking over them
@@ -64,31 +61,19 @@ class Batch:
             rest = bytes(raw[end : SIZE.unpack_from(raw)[0]])
             self.cursor = decode(SIZE.pack(len(rest) + 4) + rest)["id"]
 
-    async def columns(self) -> Columns:
-        """Raises NoColumns where a point has no time or no float."""
-        if self.is_short:
-            return self._one_by_one()
-        columns = self._at_once()
-        return await asyncio.to_thread(self._one_by_one) if columns is None else columns
+    def columns(self) -> Columns:
+        """Time and value. Raises NoColumns where a point has no time or no float."""
+        return columns_of(self.rows(("time", "value")))
 
-    @property
-    def is_short(self) -> bool:
-        """Whether decoding its documents is quicker than comparing its bytes."""
-        return self.size < FEW
-
-    def table(self, names: Sequence[str]) -> Table:
+    def rows(self, names: Sequence[str]) -> Rows:
         """These fields of all of them, in the order in which the documents have them, if they have no others.
 
         Raises NoColumns where a time is none of the years 1 to 9999.
         """
-        walked = None if self.size < LITTLE else walk(self._array, names)
-        if walked is not None:
-            return walked
-        try:
-            documents = self.whole()
-        except InvalidBSON as error:
-            raise NoColumns from error
-        return Table(len(documents), {name: [each.get(name) for each in documents] for name in names})
+        found = None if self.size < FEW else self._at_once()
+        if found is None and self.size >= LITTLE:
+            found = walk(self._array, names)
+        return self._one_by_one(names) if found is None else found
 
     def whole(self) -> list[Document]:
         """All of them in one step, for those that are few or small."""
@@ -135,13 +120,12 @@ class Batch:
             position, number, digits = position + count * row.itemsize, number + count, digits + 1
         return _columns(found)
 
-    def _one_by_one(self) -> Columns:
-        documents = decode(self._array, MILLISECONDS).values()
-        times, values = ([each[name] for each in documents] for name in ("time", "value"))
-        if not all(isinstance(time, DatetimeMS) for time in times) or not all(isinstance(v, float) for v in values):
-            raise NoColumns
-        ids = [each["_id"].encode() for each in documents if "_id" in each]
-        return Columns(np.array([*map(int, times)], np.int64), np.array(values, np.float64), _whole(ids))
+    def _one_by_one(self, names: Sequence[str]) -> Table:
+        try:
+            documents = self.whole()
+        except InvalidBSON as error:
+            raise NoColumns from error
+        return Table(len(documents), {name: [each.get(name) for each in documents] for name in names})
 
 
 def _batch_first(cursor: memoryview) -> memoryview:
@@ -177,9 +161,3 @@ def _columns(found: Sequence[NDArray[Any]]) -> Columns | None:
     # NumPy takes zeros at the end for padding: here it must be the one that ends a string.
     last = ids.view(np.uint8).reshape(len(ids), -1)[:, -2:]
     return Columns(time, value, ids) if last[:, 0].all() and not last[:, 1].any() else None
-
-
-def _whole(ids: Sequence[bytes]) -> NDArray[np.bytes_] | None:
-    if any(each.endswith(b"\0") for each in ids):
-        raise NoColumns
-    return np.array(ids, np.bytes_) if ids else None

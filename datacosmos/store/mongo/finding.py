@@ -1,10 +1,10 @@
 """A `find` whose replies stay bytes, and which ends in MongoDB too when nobody waits for it any more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeoutError
@@ -16,42 +16,48 @@ from datacosmos.store.mongo.turns import Freely, Turns, one_of
 from datacosmos.store.mongo.wire import kill
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 GROWTH = 8  # how many times as long as the one before it a batch may be
+
+
+class Batches(Protocol[T_co]):
+    """What comes batch by batch, and is to be closed: something may stand open for it in MongoDB."""
+
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
+    def __anext__(self) -> Coroutine[Any, Any, T_co]: ...
+    def aclose(self) -> Awaitable[None]: ...
 
 
 class Finder:
     """Finds in one collection, any number of times at once, in batches of about so many bytes."""
 
     def __init__(self, database: Database, collection: str, batch_bytes: int = 1 << 17) -> None:
+        self.collection, self.batch_bytes = collection, batch_bytes
         self._database, self._client = database, client_of(database)
-        self._collection = collection
-        self._batch_bytes = batch_bytes
-        self._idle: list[_Session] = []
+        self._idle: list[Session] = []
 
-    async def read(
-        self, command: Document, make: Callable[[Batch], Awaitable[T]], *, freely: bool = False
-    ) -> AsyncGenerator[T]:
+    def read(self, command: Document, make: Callable[[Batch], T], *, freely: bool = False) -> "Reading[T]":
         """What is made of each batch of what a `find` or an `aggregate` finds, asked for once it is the list's turn.
 
         The command says how long the first is; each other is as long as its documents' size allows, by the one before.
         A caller at its client's speed reads `freely`, without turns, and bounds itself. A bare command makes no object
-        for each document; but where a connection breaks, the driver retries its cursors only. Left early, the operation
-        and its cursor end in MongoDB. Raises StoreUnavailable while MongoDB is unavailable, Overloaded, and what `make`
-        raises.
+        for each document; but where a connection breaks, the driver retries its cursors only.
         """
         client = self._client
         turns = Freely() if freely else Turns(client.lists, client.long_lists, client.slow_lists)
-        reading = _Reading(self._idle, self._database, turns, command, self._collection, self._batch_bytes)
-        try:
-            batch = await reading.first(command)
-            while batch is not None:
-                yield await make(batch)
-                del batch  # the next may be long in coming
-                batch = await reading.next()
-        finally:
-            await reading.end()
+        return Reading(self, command, make, turns)
 
-    def batches(self, command: Document, *, freely: bool = False) -> AsyncGenerator[Batch]:
+    def begin_session(self) -> "Session":
+        """One that serves nobody else until it is ended."""
+        return self._idle.pop() if self._idle else Session(self._database)
+
+    async def end_session(self, session: "Session") -> None:
+        if session.is_clear:
+            self._idle.append(session)
+        else:
+            await session.end()
+
+    def batches(self, command: Document, *, freely: bool = False) -> "Reading[Batch]":
         return self.read(command, _as_is, freely=freely)
 
     async def pages(
@@ -71,82 +77,86 @@ class Finder:
     async def count(self, where: Document) -> int:
         """One by one, in its turn among the lists; left early, it ends in MongoDB too."""
         stages = [{"$match": where}, {"$count": "count"}]
-        command = {"aggregate": self._collection, "pipeline": stages, "cursor": {"batchSize": 1}}
+        command = {"aggregate": self.collection, "pipeline": stages, "cursor": {"batchSize": 1}}
         async with aclosing(self.pages(command, itemgetter("count"))) as pages:
             return sum([count async for page in pages for count in page])  # none where there is none
 
 
-async def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Batch) -> Batch:
     return batch
 
 
-class _Reading:
-    """One list: its batches one after the other, each held a turn for until the next is asked for."""
+class Reading(Generic[T]):
+    """One list: what is made of its batches one after the other, each held a turn for until the next is asked for.
 
-    def __init__(
-        self,
-        idle: list["_Session"],
-        database: Database,
-        turns: Turns | Freely,
-        command: Document,
-        collection: str,
-        batch_bytes: int,
-    ) -> None:
-        self._idle, self._database, self._turns = idle, database, turns
-        self._collection, self._batch_bytes = collection, batch_bytes
+    Left early, it has to be closed, and the operation and its cursor end in MongoDB. Raises StoreUnavailable while
+    MongoDB is unavailable, Overloaded, and what `make` raises.
+    """
+
+    def __init__(self, finder: Finder, command: Document, make: Callable[[Batch], T], turns: Turns | Freely) -> None:
+        self._finder, self._make, self._turns = finder, make, turns
         self._size: int = command.get("cursor", command)["batchSize"]
-        self._session: _Session | None = None
-        self._more: Document | None = None
+        self._session: Session | None = None
+        self._more: Document | None = command
 
-    async def first(self, command: Document) -> Batch:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        more = self._more
+        if more is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        try:
+            with store_errors():
+                batch = await (self._next(more, self._session) if self._session else self._first(more))
+            return self._make(batch)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        session, self._session, self._more = self._session, None, None
+        try:
+            if session is not None:
+                await self._finder.end_session(session)
+        finally:
+            self._turns.end()
+
+    async def _first(self, command: Document) -> Batch:
         """Tried a second time where a connection broke, as the driver itself does for a cursor."""
         await self._turns.begin()
-        session = self._session = self._idle.pop() if self._idle else _Session(self._database)
-        with store_errors():
-            try:
-                if self._turns.is_long:  # behind another of its query
-                    batch = await session.ask_for_long(command, self._turns.make_way)
-                else:
-                    batch = await session.ask(command)
-            except (ServerSelectionTimeoutError, NetworkTimeout):  # it has waited for long
-                raise
-            except AutoReconnect:
-                batch = await session.ask(command, anew=True)
+        session = self._session = self._finder.begin_session()
+        try:
+            if self._turns.is_long:  # behind another of its query
+                batch = await session.ask_for_long(command, self._turns.make_way)
+            else:
+                batch = await session.ask(command)
+        except (ServerSelectionTimeoutError, NetworkTimeout):  # it has waited for long
+            raise
+        except AutoReconnect:
+            batch = await session.ask(command, anew=True)
         return self._note(batch, session)
 
-    async def next(self) -> Batch | None:
-        """None where there is none."""
-        if self._more is None or self._session is None:
-            return None
-        with store_errors():
-            if not self._session.is_asked:
-                await self._turns.next()
-                self._session.send(self._more, self._turns.make_way)
-            batch = self._note(await self._session.answer(), self._session)
+    async def _next(self, command: Document, session: "Session") -> Batch:
+        if not session.is_asked:
+            await self._turns.next()
+            session.send(command, self._turns.make_way)
+        batch = self._note(await session.answer(), session)
         await next_slice()
         return batch
 
-    def _note(self, batch: Batch, session: "_Session") -> Batch:
+    def _note(self, batch: Batch, session: "Session") -> Batch:
         self._more = None
         if batch.cursor:
-            self._size = min(GROWTH * self._size, max(1, self._size * self._batch_bytes // batch.size))
-            self._more = {"getMore": batch.cursor, "collection": self._collection, "batchSize": self._size}
+            self._size = min(GROWTH * self._size, max(1, self._size * self._finder.batch_bytes // batch.size))
+            self._more = {"getMore": batch.cursor, "collection": self._finder.collection, "batchSize": self._size}
             if self._turns.may_go_on():
                 session.send(self._more, self._turns.make_way)
         return batch
 
-    async def end(self) -> None:
-        try:
-            if self._session is not None:
-                if self._session.is_clear:
-                    self._idle.append(self._session)
-                else:
-                    await self._session.end()
-        finally:
-            self._turns.end()
 
-
-class _Session:
+class Session:
     """One command after the other, in a session of their own, by which MongoDB knows what to end.
 
     It is used again and again, as a new session costs a tenth of what a short `find` does.

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from datacosmos.domain.columns import Columns, Table
+from datacosmos.domain.columns import Columns, Rows
 from datacosmos.domain.points import Point, Reason, Status, Verdict
 from datacosmos.domain.series import from_datetime
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document, for_reads, read_errors, store_errors
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Batches, Finder
 from datacosmos.store.mongo.ranges import Position, Window, in_any, ranges
 from datacosmos.store.points.documents import from_document, in_order, only, to_verdict
 from datacosmos.store.points.indexes import INDEXES, OF_SERIES, OF_SOURCE, expire_discards
@@ -248,7 +248,7 @@ class Points:
         after: Position | None = None,
         down: bool = False,
         chosen: Filter = ALL,
-    ) -> AsyncGenerator[Columns | Table]:
+    ) -> Batches[Rows]:
         """These fields of the points that `accepted` finds; many at once are columns where the index has them all.
 
         Raises NoColumns where they are to be read otherwise: one has no time or no float in the index.
@@ -261,13 +261,11 @@ class Points:
         command = find(where, "time", limit, batch, only(wanted), down=down) | chosen.limits
         names = in_order(wanted)
 
-        async def columns(found: Batch) -> Columns | Table:
-            return finite(found.table(names)) if found.is_short else finite(await found.columns())
+        def rows_of(found: Batch) -> Rows:
+            rows = found.rows(names)
+            return finite(rows) if are_covered else rows
 
-        async def table(found: Batch) -> Table:
-            return found.table(names)
-
-        rows = self._columns.read(command, columns) if are_covered else self._documents.read(command, table)
+        rows = (self._columns if are_covered else self._documents).read(command, rows_of)
         return choosing(rows) if chosen.limits else rows
 
     def find_discarded(
@@ -280,7 +278,7 @@ class Points:
         after: Position | None = None,
         source: str | None = None,
         down: bool = False,
-    ) -> AsyncGenerator[Table]:
+    ) -> Batches[Rows]:
         """These fields of the points that `discards` finds; payloads count only where they are among them."""
         wanted = frozenset(fields or {"_id"})
         where = ranges(discarded_for(reason, source), "received_at", window, after, down=down)
@@ -288,15 +286,15 @@ class Points:
         command = find(where, "received_at", limit, batch, only(wanted), down=down)
         names, room = in_order(wanted), Room()
 
-        async def table(found: Batch) -> Table:
-            rows = found.table(names)
-            for payload in rows.columns.get("raw", ()):
+        def rows_of(found: Batch) -> Rows:
+            rows = found.rows(names)
+            for payload in rows.column("raw") if "raw" in wanted else ():
                 room.take(len(payload))
             return rows
 
-        return self._documents.read(command, table)
+        return self._documents.read(command, rows_of)
 
-    def columns(
+    async def columns(
         self, series: str, windows: Sequence[Window], *, batch: int = COLUMNS, freely: bool = False
     ) -> AsyncGenerator[Columns]:
         """Time and value of accepted points in some windows, from an index alone, in order where it is one window.
@@ -310,11 +308,11 @@ class Points:
         if len(windows) > 1:
             del command["sort"]  # the index has an order for each window alone
 
-        async def columns(found: Batch) -> Columns:
-            rows = await found.columns()
-            return rows[np.isfinite(rows.value)]
-
-        return self._columns.read(command, columns, freely=freely)
+        async with aclosing(self._columns.batches(command, freely=freely)) as batches:
+            async for found in batches:
+                rows = found.columns()
+                yield rows[np.isfinite(rows.value)]
+                del found, rows  # the next may be long in coming
 
 
 def _to_count(document: Document) -> tuple[int, int, bytes]:

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from datacosmos.domain.columns import Columns, NoColumns, Table
+from datacosmos.domain.columns import NoColumns, Rows
 from datacosmos.domain.points import Reason, Status
 from datacosmos.errors import StoreUnavailable, TooManyPoints
 from datacosmos.store.mongo.connection import Document
+from datacosmos.store.mongo.finding import Batches
 
 COLLECTION = "points"
 ACCEPTED, DISCARDED = {"status": Status.ACCEPTED.value}, {"status": Status.DISCARDED.value}
@@ -27,7 +28,6 @@ CHOOSING_MS = 5000
 """Of MongoDB's work for one list of chosen points: rare ones are looked for among all, while others wait."""
 MAX_TIME_EXPIRED = 50
 T = TypeVar("T")
-Rows = TypeVar("Rows", Columns, Table)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def find(where: Document, key: str, limit: int, batch: int, projection: Document
     }
 
 
-async def choosing(found: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def choosing(found: Batches[T]) -> AsyncGenerator[T]:
     """The same. Raises TooManyPoints where MongoDB did not get through the points in CHOOSING_MS."""
     try:
         async with aclosing(found):
@@ -114,9 +114,11 @@ class Room:
 
 def finite(rows: Rows) -> Rows:
     """Raises NoColumns where a value is infinite, or none: it is not in the list, but counts as one of those found."""
-    if isinstance(rows, Columns):
-        if np.isfinite(rows.value).all():
-            return rows
-    elif set(map(type, values := rows.columns["value"])) <= FLOAT and all(map(isfinite, values)):
-        return rows
-    raise NoColumns
+    values = rows.column("value")
+    if isinstance(values, list):
+        are_finite = set(map(type, values)) <= FLOAT and all(map(isfinite, values))
+    else:
+        are_finite = values.dtype.kind == "f" and np.isfinite(values).all()
+    if not are_finite:
+        raise NoColumns
+    return rows

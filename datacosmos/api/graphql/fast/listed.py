@@ -12,7 +12,7 @@ from graphql import GraphQLField, GraphQLObjectType
 from graphql.execution import Executor
 
 from datacosmos.api.graphql.context import Context
-from datacosmos.api.graphql.fast.rows import Leaf, Rows, Selected, Selection, cursor_leaf, object_type, select
+from datacosmos.api.graphql.fast.rows import Leaf, Selected, Selection, cursor_leaf, object_type, select
 from datacosmos.api.graphql.fast.values import NotCovered
 from datacosmos.api.graphql.listings import Listing, Page
 from datacosmos.api.graphql.paging import in_time
@@ -20,6 +20,7 @@ from datacosmos.api.lists.columns import fill_rows
 from datacosmos.api.lists.encoding import Encoded
 from datacosmos.api.lists.parts import Parts
 from datacosmos.api.lists.spool import Spool
+from datacosmos.domain.columns import Rows
 from datacosmos.errors import DatacosmosError
 from datacosmos.slices import next_slice
 

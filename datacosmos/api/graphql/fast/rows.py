@@ -23,11 +23,10 @@ from datacosmos.api.graphql.cursors import encode_keys
 from datacosmos.api.graphql.fast.calls import bare_call_of
 from datacosmos.api.graphql.fast.values import NotCovered, texts_of
 from datacosmos.api.graphql.listings import KEPT, Kept, Stored
-from datacosmos.domain.columns import EPOCH, MILLISECOND, Column, Columns, Table
+from datacosmos.domain.columns import EPOCH, MILLISECOND, Column, Rows
 
 TOLD = b"\0%b\0"  # no JSON holds a zero
 START = EPOCH.replace(tzinfo=None)
-Rows = Columns | Table
 Selected = list[FieldDetails]
 
 

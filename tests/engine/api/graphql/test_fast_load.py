@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from datacosmos.domain.columns import Columns, Table
+from datacosmos.domain.columns import Columns, Rows
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Batches, Finder
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, app_of, client_of
@@ -93,9 +93,9 @@ class Slow(Points):
     async def columns(self, *_: Any, **__: Any) -> AsyncGenerator[Columns]:
         slow = {"find": "points", "filter": {"$where": "sleep(60000) || true"}, "batchSize": 1}
         async for batch in self._slow.batches(slow):
-            yield await batch.columns()
+            yield batch.columns()
 
-    def find_accepted(self, *_: Any, **__: Any) -> AsyncGenerator[Columns | Table]:
+    def find_accepted(self, *_: Any, **__: Any) -> Batches[Rows]:
         return self.columns()
 
 

@@ -16,12 +16,13 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from datacosmos.bounds import Bound
-from datacosmos.domain.columns import Columns, Table
+from datacosmos.domain.columns import Rows, Table
 from datacosmos.http import pace
 from datacosmos.programs.server import serving
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
 from datacosmos.store.mongo.connection import client_of as client_of_store
+from datacosmos.store.mongo.finding import Batches
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, app_of, ask, client_of, code
@@ -143,11 +144,11 @@ async def test_without_a_temporary_folder_short_answers_go_on(
 class Stuck(Points):
     """A store whose records never end."""
 
-    def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Table]:
+    def find_accepted(self, *given: Any, **more: Any) -> Batches[Rows]:
         _, _, fields = given
         return self._endless() if "tags" in fields else super().find_accepted(*given, **more)
 
-    async def _endless(self) -> AsyncGenerator[Columns | Table]:
+    async def _endless(self) -> AsyncGenerator[Rows]:
         while True:
             await asyncio.sleep(0)
             yield Table(500, {"tags": [()] * 500})
@@ -173,7 +174,7 @@ async def test_a_list_gets_its_turns_among_others_of_its_kind(
     class Other(Stuck):
         """Of one series only."""
 
-        def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Table]:
+        def find_accepted(self, *given: Any, **more: Any) -> Batches[Rows]:
             series, *_ = given
             return self._endless() if series == "endless" else Points.find_accepted(self, *given, **more)
 
@@ -197,7 +198,7 @@ async def test_lists_of_one_query_are_read_one_after_the_other(
 
         reading, most = 0, 0
 
-        async def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Columns | Table]:
+        async def find_accepted(self, *given: Any, **more: Any) -> AsyncGenerator[Rows]:
             self.reading += 1
             self.most = max(self.most, self.reading)
             async with aclosing(super().find_accepted(*given, **more)) as batches:

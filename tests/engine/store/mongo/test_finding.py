@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import chain
 from typing import Any, cast
@@ -13,7 +13,7 @@ from datacosmos.errors import StoreUnavailable
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import READS, Database, Document, ReadDatabase, client_of, connect, ping
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Batches, Finder
 from datacosmos.store.mongo.line import Line
 from datacosmos.store.mongo.wire import wire_of
 from datacosmos.store.points.receipts import Receipts
@@ -29,7 +29,7 @@ async def numbers(database: Database) -> Database:
     return database
 
 
-def found(database: Database, batch: int = 3, **command: Any) -> AsyncGenerator[Batch]:
+def found(database: Database, batch: int = 3, **command: Any) -> Batches[Batch]:
     return Finder(database, "numbers").batches({"find": "numbers", "sort": {"_id": 1}, "batchSize": batch} | command)
 
 
@@ -56,7 +56,7 @@ async def until_under_way(database: Database, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def numbers_of(batches: AsyncGenerator[Batch]) -> list[list[int]]:
+async def numbers_of(batches: Batches[Batch]) -> list[list[int]]:
     return [[each["_id"] for some in batch.documents() for each in some] async for batch in batches]
 
 

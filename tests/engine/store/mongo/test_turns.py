@@ -13,7 +13,7 @@ from datacosmos.settings import Settings
 from datacosmos.store.mongo import turns
 from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, client_of, connect
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Batches, Finder
 from datacosmos.store.mongo.turns import begin_query
 from tests.engine.store.mongo.test_finding import LONG, under_way, until_under_way
 
@@ -32,11 +32,11 @@ async def numbers(settings: Settings) -> AsyncGenerator[Database]:
         await database.client.drop_database(settings.mongodb_database)
 
 
-def found(database: Database, batch: int = 5, *, freely: bool = False, **command: Any) -> AsyncGenerator[Batch]:
+def found(database: Database, batch: int = 5, *, freely: bool = False, **command: Any) -> Batches[Batch]:
     return Finder(database, "numbers").batches({"find": "numbers", "batchSize": batch} | command, freely=freely)
 
 
-async def count(batches: AsyncGenerator[Batch]) -> int:
+async def count(batches: Batches[Batch]) -> int:
     return sum([len(some) async for batch in batches for some in batch.documents()])
 
 

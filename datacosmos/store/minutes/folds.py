@@ -20,7 +20,7 @@ from pymongo.read_concern import ReadConcern
 from datacosmos.bounds import Bound
 from datacosmos.domain.minutes import Folded, HeldMinute, Location, MinuteAsSent, Sums, sums_of
 from datacosmos.errors import DatacosmosError
-from datacosmos.store.mongo.connection import Database, Document, bounded
+from datacosmos.store.mongo.connection import ASKED_FOR, Database, Document, bounded
 from datacosmos.store.mongo.group_commit import GroupCommit, Limits
 from datacosmos.store.mongo.transactions import Attempt, Conflict, Session, as_conflict, retry_conflicts, transaction
 
@@ -84,7 +84,7 @@ class Folds:
         outcomes, writes = self._fold(group, await self._read(group), guarded=True)
         if writes:
             try:
-                with bounded(self._database):
+                with bounded(self._database, ASKED_FOR):
                     result = await self._collection.bulk_write(writes)
             except PyMongoError as error:
                 raise as_conflict(error) from None

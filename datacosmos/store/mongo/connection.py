@@ -83,7 +83,11 @@ REASONS: dict[type[PyMongoError], str] = {
 }
 REFUSED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
 LONGEST = 6
-"""How many times as long as the timeout one answer may take."""
+"""How many times as long as the timeout one answer may take, where MongoDB is heard meanwhile."""
+ASKED_FOR = 2  # the same for a short write that a caller waits for
+HEARTBEATS, SHORTEST = 5, 500
+"""MongoDB is to be heard so often in the timeout, but not sooner again than after so many milliseconds. Where it is not
+heard for the timeout, it hangs: the driver gives up all that waits for it."""
 
 
 class Client(AsyncIOMotorClient[Document]):
@@ -115,6 +119,7 @@ async def connect(
             **PRIMARY_ONLY,
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
+            heartbeatFrequencyMS=max(SHORTEST, milliseconds // HEARTBEATS),
             # Not timeoutMS: that would bound a whole export, not its single answers.
             socketTimeoutMS=milliseconds * LONGEST,
         )
@@ -141,12 +146,14 @@ def for_reads(database: Database) -> ReadDatabase:
 
 
 # Here a database is Any, as Motor's stubs take a collection's for a collection, and options for a method.
-def bounded(database: Any) -> AbstractContextManager[None]:
+def bounded(database: Any, longest: int = LONGEST) -> AbstractContextManager[None]:
     """What is written in this block ends in MongoDB, by maxTimeMS, when it is no longer waited for here.
 
-    A read ends with its connection, but a write goes on without its client.
+    A read ends with its connection, but a write goes on without its client. It may take `longest` times the timeout,
+    tries included; but no longer than the timeout where MongoDB is still to be found, which is part of it.
     """
-    return pymongo.timeout(database.client.options.pool_options.socket_timeout)
+    is_found = database.client.topology_description.has_writable_server()
+    return pymongo.timeout(timeout_of(database) * (longest if is_found else 1))
 
 
 def timeout_of(database: Any) -> float:

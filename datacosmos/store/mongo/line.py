@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+from collections.abc import Callable
+from typing import Self
 
 from pymongo.errors import AutoReconnect, NetworkTimeout
 
@@ -14,8 +16,11 @@ SHORT = 1 << 14
 class Line(asyncio.BufferedProtocol):
     """In place of the protocol that opened the connection, which reads in pieces and pauses after each message."""
 
-    def __init__(self, transport: asyncio.Transport, timeout: float) -> None:
-        self._transport, self._timeout = transport, timeout
+    def __init__(
+        self, transport: asyncio.Transport, timeout: float, lost: Callable[[Self], None] = lambda _: None
+    ) -> None:
+        """`lost` is called once the connection is."""
+        self._transport, self._timeout, self._lost = transport, timeout, lost
         self._loop = asyncio.get_running_loop()
         self._kept = self._buffer = memoryview(bytearray(SHORT))
         self._filled = self._number = 0
@@ -46,6 +51,10 @@ class Line(asyncio.BufferedProtocol):
             self._look_again()
         return reply
 
+    def cancel(self) -> None:
+        """As MongoDB hangs: a heartbeat of it has not come in time."""
+        self._fail(NetworkTimeout("no heartbeat"))
+
     def close(self) -> None:
         self._transport.abort()
 
@@ -67,6 +76,7 @@ class Line(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - likewise
         self._fail(AutoReconnect("connection closed"))
+        self._lost(self)
         if self._timer is not None:
             self._timer.cancel()
 

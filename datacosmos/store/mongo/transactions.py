@@ -12,7 +12,7 @@ from pymongo.read_concern import ReadConcern
 
 from datacosmos.errors import StoreUnavailable
 from datacosmos.retries import Backoff, retry
-from datacosmos.store.mongo.connection import Database, bounded, check_passing, store_errors
+from datacosmos.store.mongo.connection import ASKED_FOR, Database, bounded, check_passing, store_errors
 
 DUPLICATE_KEY, WRITE_CONFLICT = 11000, 112
 NO_SUCH_TRANSACTION, LIVED_TOO_LONG, TOO_LARGE_FOR_CACHE = 251, 290, 388
@@ -63,7 +63,7 @@ async def retry_conflicts(attempt: Callable[[Attempt], Awaitable[T]], backoff: B
 
 async def transaction(database: Database, act: Callable[[Session], Awaitable[None]], deadline: float) -> None:
     """All that `act` does, or nothing; raises Conflict where another attempt may do."""
-    with bounded(database):
+    with bounded(database, ASKED_FOR):
         await _transaction(database, act, deadline)
 
 

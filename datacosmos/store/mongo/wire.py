@@ -18,9 +18,9 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous import pool, topology
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.pool import Pool
+from pymongo.asynchronous.pool import AsyncConnection, Pool
 from pymongo.asynchronous.topology import Topology
-from pymongo.errors import AutoReconnect, NotPrimaryError, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, OperationFailure, PyMongoError
 from pymongo.network_layer import AsyncNetworkingInterface, PyMongoProtocol
 from pymongo.server_selectors import writable_server_selector
 
@@ -35,6 +35,7 @@ NEEDED: tuple[tuple[Any, str], ...] = (
     (AsyncMongoClient, "_get_topology"),
     (Topology, "select_server"),
     (Pool, "connect"),
+    (Pool, "active_contexts"),
     (AsyncNetworkingInterface, "get_conn"),
     (PyMongoProtocol, "transport"),
     *((module, WAIT) for module in WAITING),
@@ -115,9 +116,23 @@ class Wire:
     async def _connect(self) -> Line:
         topology = await self._client._get_topology()  # noqa: SLF001
         server = await topology.select_server(writable_server_selector, "find")
-        connection = await server.pool.connect()
-        server.pool.active_contexts.discard(connection.cancel_context)  # else the pool would keep it for ever
-        return Line(connection.conn.get_conn.transport, self._timeout)
+        connection = await self._open(server.pool)
+        waiting: set[Any] = server.pool.active_contexts  # which the pool cancels where MongoDB hangs
+        waiting.discard(connection.cancel_context)
+        line = Line(connection.conn.get_conn.transport, self._timeout, waiting.discard)
+        waiting.add(line)
+        return line
+
+    async def _open(self, pool: Pool) -> AsyncConnection:
+        """Raises NetworkTimeout, too, where another error came as late as that: it is not to be tried again."""
+        clock = asyncio.get_running_loop().time
+        late = clock() + self._client.options.server_selection_timeout
+        try:
+            return await pool.connect()
+        except AutoReconnect as error:
+            if clock() >= late:
+                raise NetworkTimeout("no connection in time") from error
+            raise
 
     def _check(self, reply: Mapping[str, Any]) -> None:
         """Raises what a reply refuses the command for."""
@@ -154,4 +169,6 @@ def wire_of(client: AsyncMongoClient[Any], timeout: float) -> Wire | None:
 
 def _has(kind: Any, name: str) -> bool:
     """A name of the module or class, or of what that gives each object at first."""
-    return hasattr(kind, name) or (isinstance(kind, type) and name in kind.__init__.__code__.co_names)
+    kinds = kind.__mro__[:-1] if isinstance(kind, type) else ()
+    begins = [vars(each)["__init__"] for each in kinds if "__init__" in vars(each)]
+    return hasattr(kind, name) or any(name in begin.__code__.co_names for begin in begins)

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from datacosmos.domain import series
 from datacosmos.domain.series import EMPTY, Samples
 from datacosmos.errors import SeriesGone
-from datacosmos.store.mongo.connection import Database, Document, bounded
+from datacosmos.store.mongo.connection import ASKED_FOR, Database, Document, bounded
 from datacosmos.store.mongo.transactions import Attempt, Conflict, Session, as_conflict, retry_conflicts, transaction
 from datacosmos.store.series.chunks import Chunks, Entries, off_loop
 from datacosmos.store.series.roots import (
@@ -220,7 +220,7 @@ class Commit:
             await transaction(self._database, act, deadline)
         elif changes:
             try:
-                with bounded(self._database):
+                with bounded(self._database, ASKED_FOR):
                     await act(None)
             except PyMongoError as error:
                 raise as_conflict(error) from None
@@ -240,7 +240,7 @@ class Commit:
         """Ask other writers to wait: whoever lost again and again has more to do than they have."""
         until = {"$add": ["$$NOW", HOLD]}
         free: Document = {"$expr": {"$not": [{"$gt": ["$hold.until", "$$NOW"]}]}}
-        with bounded(self._database):
+        with bounded(self._database, ASKED_FOR):
             await self._roots.update_many(
                 self._where() | free, [{"$set": {"hold": {"by": self._writer, "until": until}}}]
             )

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datacosmos.domain.series import Samples
 from datacosmos.errors import KeyReused, NameTaken
-from datacosmos.store.mongo.connection import Database, Document, bounded, store_errors
+from datacosmos.store.mongo.connection import ASKED_FOR, Database, Document, bounded, store_errors
 from datacosmos.store.mongo.transactions import Attempt, Session, retry_conflicts, transaction
 from datacosmos.store.series.chunks import Chunks
 from datacosmos.store.series.roots import FRESH, Snapshot, to_document
@@ -57,7 +57,7 @@ class Creations:
         if len(samples) > FRESH:
             await retry_conflicts(lambda attempt: self._insert_staged(root, new, samples, attempt))
             return
-        with store_errors(), bounded(self._database):
+        with store_errors(), bounded(self._database, ASKED_FOR):
             await self._roots.insert_one(root | to_document(replace(new, fresh=samples)))
 
     async def _insert_staged(self, root: Document, new: Snapshot, samples: Samples, attempt: Attempt) -> None:

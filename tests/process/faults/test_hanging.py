@@ -1,25 +1,30 @@
-"""Subscribers of changes while MongoDB hangs: it takes connections, and answers nothing."""
+"""Whoever asks, and subscribers of changes, while MongoDB hangs: it takes connections, and answers nothing."""
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datacosmos.api.feed import reader, ring
 from datacosmos.api.feed.feed import Feed
 from datacosmos.domain.changes import Accepted, Place, Topic
+from datacosmos.domain.minutes import Location
+from datacosmos.domain.series import Samples
 from datacosmos.engines import embedded_engines
-from datacosmos.errors import Unauthenticated
+from datacosmos.errors import StoreUnavailable, Unauthenticated
 from datacosmos.settings import Settings
 from datacosmos.store.changes import past
 from datacosmos.store.mongo.connection import LONGEST, connect
+from datacosmos.store.mongo.ranges import Window
 from datacosmos.store.stores import Stores
 from tests.asking import NOON, SECOND, SECRET, point
 from tests.processes import engine_pid
@@ -28,6 +33,7 @@ SERIES, OTHER = Accepted("datacosmos"), Accepted("other")
 HEARTBEAT, LATE, ANSWER = 0.2, 1.0, 1.8
 """Seconds; an answer of MongoDB's is waited for so long that all is tried again while it hangs."""
 BEATS = 25
+FOUND = timedelta(seconds=1.5)
 
 
 class Subscriber:
@@ -86,6 +92,37 @@ async def two_feeds(url: str, timeout: timedelta) -> AsyncGenerator[tuple[Stores
         await stores.prepare()
         settings = Settings.model_validate({"_env_file": None})
         yield stores, Feed(settings, stores.changes, SECRET), Feed(settings, stores.changes, SECRET)
+
+
+async def seconds_until_refused(ask: Callable[[], Awaitable[object]]) -> float:
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await ask()
+    return time.monotonic() - begun
+
+
+async def test_whoever_asks_is_refused_once_a_heartbeat_is_late(tmp_path: Path, url: str) -> None:
+    async with two_feeds(url, FOUND) as (stores, feed, _):
+
+        async def joined() -> None:
+            await Subscriber(feed, SERIES, None).hear(60)
+
+        location = Location(user_id="ada", sent=NOON, time=NOON, lat=1.0, long=2.0, accuracy=3.0, speed=None)
+        listed = partial(stores.points.count_accepted, SERIES.series, Window())
+        at_once = (listed, listed, joined, partial(stores.changes.page, SERIES, (NOON, "")))
+        tried_again = (
+            partial(stores.points.latest, [SERIES.series]),
+            partial(stores.series.get, "s"),
+            partial(stores.series.create, None, None, None, Samples(np.arange(9), np.zeros(9))),
+            partial(stores.minutes.fold, location),
+        )
+        await listed()
+        async with hanging(engine_pid(tmp_path, "mongod")):
+            took = await asyncio.gather(*map(seconds_until_refused, (*at_once, *tried_again)))
+        found = FOUND.total_seconds()
+        assert max(took[: len(at_once)]) < found + LATE, took
+        assert max(took) < 2 * found + LATE, took
+        await listed()
 
 
 async def test_heartbeats_come_on_time_whatever_is_waited_for_and_then_nothing_is_missing(

@@ -14,7 +14,6 @@ from graphql import (
     GraphQLArgument,
     GraphQLField,
     GraphQLResolveInfo,
-    Undefined,
     VariableNode,
     get_argument_values,
     get_nullable_type,
@@ -23,40 +22,34 @@ from graphql import (
     is_required_argument,
 )
 from graphql.execution.values import VariableValues
-from strawberry.extensions.field_extension import FieldExtension, build_field_extension_resolvers
+from strawberry.permission import PermissionExtension
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from datacosmos.api.graphql.fast.values import NotCovered
 
 
-class Open(NamedTuple):
-    """An argument that is a variable; `name` is Python's, and `absent` what stands for it where it is not given."""
-
-    name: str
-    variable: str
-    absent: Any
-    is_needed: bool
-
-
 class Call(NamedTuple):
-    """What Strawberry would make of the field's arguments: `fixed`, and the variables'. No leaf needs converting."""
+    """What Strawberry would make of the field's arguments, of which no leaf needs converting.
+
+    `arguments` are those where no variable is given; `open` has the names in Python of those that are variables, the
+    variables' own, and whether null is an error.
+    """
 
     field: StrawberryField
     resolve: Callable[..., Awaitable[Any]]
-    fixed: Mapping[str, Any]
-    open: list[Open]
+    arguments: Mapping[str, Any]
+    open: list[tuple[str, str, bool]]
 
     def __call__(self, info: GraphQLResolveInfo, variables: Mapping[str, Any]) -> Awaitable[Any]:
         """Raises NotCovered where Strawberry would find an error."""
-        arguments = dict(self.fixed)
-        for name, variable, absent, is_needed in self.open:
-            value = variables.get(variable, absent)
-            if is_needed and (value is None or value is Undefined):
-                raise NotCovered
-            if value is not Undefined:
-                arguments[name] = value
-        return self.resolve(None, info=strawberry.Info(info, self.field), **arguments)
+        arguments = {**self.arguments}
+        for name, variable, is_needed in self.open:
+            if variable in variables:
+                arguments[name] = value = variables[variable]
+                if value is None and is_needed:
+                    raise NotCovered
+        return self.resolve(None, strawberry.Info(info, self.field), **arguments)
 
 
 def call_of(field: GraphQLField, node: FieldNode) -> Call | None:
@@ -70,16 +63,13 @@ def call_of(field: GraphQLField, node: FieldNode) -> Call | None:
         return None
     names = _names(definition)
     variables = {name: each.value for name, each in given.items() if isinstance(each.value, VariableNode)}
-    optional = {name: each for name, each in field.args.items() if not is_required_argument(each)}
-    absent = get_argument_values(GraphQLField(field.type, optional), replace(node, arguments=()))
-    kept = {name: each for name, each in field.args.items() if name not in variables}
+    kept = {name: each for name, each in field.args.items() if not (name in variables and is_required_argument(each))}
     others = tuple(each for name, each in given.items() if name not in variables)
-    fixed = get_argument_values(GraphQLField(field.type, kept), replace(node, arguments=others))
+    arguments = get_argument_values(GraphQLField(field.type, kept), replace(node, arguments=others))
     open_ = [
-        Open(names[name], each.name.value, absent.get(name, Undefined), is_non_null_type(field.args[name].type))
-        for name, each in variables.items()
+        (names[name], each.name.value, is_non_null_type(field.args[name].type)) for name, each in variables.items()
     ]
-    return Call(definition, _resolver(definition), {names[name]: value for name, value in fixed.items()}, open_)
+    return Call(definition, _resolver(definition), {names[name]: value for name, value in arguments.items()}, open_)
 
 
 def bare_call_of(field: GraphQLField, node: FieldNode, variables: VariableValues) -> Callable[[Any], Any]:
@@ -108,10 +98,8 @@ def _is_plain(definition: StrawberryField) -> bool:
     return (
         resolver is not None
         and definition.is_async
-        and resolver.self_parameter is not None
-        and resolver.info_parameter is not None
-        and resolver.info_parameter.name == "info"
-        and all(type(each).map_arguments is FieldExtension.map_arguments for each in definition.extensions)
+        and [*resolver.signature.parameters][:2] == ["self", "info"]
+        and all(type(each) is PermissionExtension and each.supports_sync for each in definition.extensions)
     )
 
 
@@ -120,12 +108,8 @@ def _is_leaf(argument: GraphQLArgument) -> bool:
 
 
 def _resolver(definition: StrawberryField) -> Callable[..., Awaitable[Any]]:
-    """The resolver behind its permissions."""
+    """The resolver behind its permissions, which need not be awaited."""
     assert definition.base_resolver is not None  # noqa: S101 - it is plain
+    checks: list[Any] = [each.resolve for each in definition.extensions]
     resolver: Any = definition.base_resolver.wrapped_func
-
-    def resolve(source: None, info: Any, **arguments: Any) -> Awaitable[Any]:
-        return resolver(source, info=info, **arguments)
-
-    extensions = build_field_extension_resolvers(definition)
-    return reduce(lambda inner, outer: partial(outer, inner), extensions, resolve) if extensions else resolver
+    return reduce(lambda inner, check: partial(check, inner), checks, resolver)

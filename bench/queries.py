@@ -12,6 +12,9 @@ import asyncio
 import random
 import time
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 import click
 import uvloop
@@ -26,6 +29,7 @@ from stored import store
 from tables import refresh
 
 LONG, SLOWEST = 2, 4  # requests of a round for the largest lists, of one client; seconds that several clients may take
+BESIDE = 5.0  # seconds for which the largest lists are asked for beside short ones
 Asked = dict[tuple[Case, Server], Iterator[bytes]]
 
 
@@ -78,15 +82,23 @@ async def measure_memory(found: Sequence[Server], measured: Measured, case: Case
 
 
 async def measure_beside(ours: Server, measured: Measured, large: Case, small: Case, stored: int) -> None:
-    """Short lists and GET /health alone, and while the largest lists are asked for, some at once."""
-    short = (ours.request(small, body) for body in small.bodies(stored))
-    measured.short_alone = (await load(ours.url, short, clients=1, least=1, most=200)).took
-    requests = (ours.request(large, body) for body in large.bodies(stored))
-    asking = asyncio.create_task(load(ours.url, requests, clients=AT_ONCE, least=1, most=5 * AT_ONCE))
-    while not asking.done():
-        measured.health += (await load(ours.url, iter([get("/health")]), clients=1, least=1, most=1)).took
-        measured.short_beside += (await load(ours.url, short, clients=1, least=1, most=1)).took
-    await asking
+    """Short lists and GET /health in turns, alone, and while the largest lists are asked for, some at once.
+
+    Whoever asks for them is a process apart, which does not wait while this one reads large answers.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+        ask = partial(asyncio.get_running_loop().run_in_executor, apart, ask_in_turns, ours, small, stored)
+        measured.short_alone = (await ask(BESIDE / 5))[::2]
+        requests = (ours.request(large, body) for body in large.bodies(stored))
+        asking = load(ours.url, requests, clients=AT_ONCE, least=1, seconds=BESIDE)
+        took, _ = await asyncio.gather(ask(BESIDE), asking)
+    measured.short_beside, measured.health = took[::2], took[1::2]
+
+
+def ask_in_turns(ours: Server, small: Case, stored: int, seconds: float) -> list[float]:
+    """How long each took of a short list, GET /health, a short list, …"""
+    requests = (each for body in small.bodies(stored) for each in (ours.request(small, body), get("/health")))
+    return uvloop.run(load(ours.url, requests, clients=1, least=1, seconds=seconds)).took
 
 
 async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float, warming: float) -> Measured:

@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         default=ByteSize(2 << 30),
         description="Bytes of answers that wait in the temporary folder; never more than half of what is free there.",
     )
-    long_lists: Count = Field(default=4, description="Long lists that are read at once.")
+    long_lists: Count = Field(default=4, description="Long lists that are read at once, and slow ones beside them.")
     exports: Count = Field(default=16, description="GET /points, /discards and /series/{id} that are answered at once.")
     calculation_max_points: Count = Field(
         default=4_000_000, description="Points that the Calculation service works on at once."

@@ -12,6 +12,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from datacosmos.bounds import Bound
+from datacosmos.http.bodies import BodyTooSlow
 from datacosmos.http.leaving import LEAVING, Leaving
 
 KNOWN = (
@@ -27,22 +29,36 @@ APART = frozenset({b"connection", b"transfer-encoding"})  # headers by which uvi
 class Exchange:
     """Given to uvicorn in place of the application. A head of known length waits for what follows it."""
 
-    __slots__ = ("_app", "_cycle", "_head", "_leaving")
+    __slots__ = ("_app", "_cycle", "_head", "_leaving", "_slow")
 
     def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
         self._app, self._cycle = app, cycle
         self._head: Message | None = None
         self._leaving = Leaving()
+        self._slow: Bound | None = None
 
-    def run(self, scope: Scope, receive: Receive, _: Send) -> Awaitable[None]:
+    def run(self, scope: Scope, _: Receive, __: Send) -> Awaitable[None]:
         scope["state"][LEAVING] = self._leaving
-        return self._app(scope, receive, self.send)
+        return self._app(scope, self.receive, self.send)
+
+    def refuse_slow_body(self, bound: Bound) -> None:
+        """Wherever it is received."""
+        self._slow = bound
+        self._cycle.message_event.set()
 
     def leave(self) -> None:
         """Ends it, as its client is gone, or is told otherwise."""
         self._cycle.disconnected = True
         self._cycle.message_event.set()
         self._leaving.end()
+
+    async def receive(self) -> Any:
+        """Raises BodyTooSlow."""
+        message = await self._cycle.receive()
+        if self._slow is not None:
+            self._slow.refusal()
+            raise BodyTooSlow(self._slow.most)
+        return message
 
     async def send(self, message: Message) -> None:
         head, self._head = self._head, None

@@ -1,4 +1,4 @@
-"""What a process holds of the bodies of all its requests, and how slowly they may come.
+"""What a process holds of the bodies of all its requests.
 
 A body of known length is let in before any of it is read; another is counted as it comes. Small ones are never refused:
 room for one of each connection is set apart, so that large ones that fill the rest hold up no small push. Where a large
@@ -6,18 +6,17 @@ one finds no room, those of which nothing has come for a second make way.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacosmos.bounds import Bound
 from datacosmos.errors import Overloaded
-from datacosmos.http.bodies import BodyTooSlow
 from datacosmos.settings import Settings
 
 SMALL = 1 << 16  # bytes
 STALLED = 1.0  # seconds in which nothing came
-TOO_SLOW = "body_too_slow"  # what the server sets in a request's state when it is
 
 
 class HeldBodies:
@@ -27,15 +26,15 @@ class HeldBodies:
         self._app = app
         apart = min(SMALL * settings.max_connections, settings.bodies_max_bytes // 4)
         self.all = Bound("bodies", settings.bodies_max_bytes - apart, "bytes of request bodies")
-        self.slow = Bound("slow_bodies", settings.body_min_rate, "bytes a second of one body")
         self.large: dict[HeldBody, None] = {}  # first whose request came first
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         length = _length(scope)
-        if length == 0:
-            await self._app(scope, receive, send)
-            return
-        body = HeldBody(scope, receive, length, self)
+        if length is None or length > SMALL:
+            return self._hold(HeldBody(receive, length, self), scope, send)
+        return self._app(scope, receive, send)
+
+    async def _hold(self, body: "HeldBody", scope: Scope, send: Send) -> None:
         try:
             await self._app(scope, body.receive, send)
         finally:
@@ -62,20 +61,16 @@ class HeldBody:
     _waiting: tuple[asyncio.Task[Any], float] | None = None  # for more of it, and since when
     _refusal: Overloaded | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, length: int | None, bodies: HeldBodies) -> None:
-        self._state: dict[str, Any] = scope.setdefault("state", {})
+    def __init__(self, receive: Receive, length: int | None, bodies: HeldBodies) -> None:
         self._receive, self._length, self._bodies = receive, length, bodies
 
     async def receive(self) -> Message:
-        """Raises Overloaded and BodyTooSlow, but not once all of it is there: then the client's leave is awaited."""
+        """Raises Overloaded, but not once all of it is there: then the client's leave is awaited."""
         if self._whole:
             return await self._receive()
         if self._size == 0 and self._length is not None:
             self._grow(self._length)
         message = await (self._receive_unless_it_makes_way() if self.held else self._receive())
-        if TOO_SLOW in self._state:
-            self._bodies.slow.refusal()
-            raise BodyTooSlow(self._bodies.slow.most)
         if self._length is None:
             self._grow(len(message.get("body", b"")))
         self._whole = not message.get("more_body", False)

@@ -22,7 +22,6 @@ from datacosmos.bounds import Bound
 from datacosmos.errors import Overloaded
 from datacosmos.http import exchange
 from datacosmos.http.admission import Admission
-from datacosmos.http.held_bodies import TOO_SLOW
 from datacosmos.http.problems import RETRY_AFTER, problem
 from datacosmos.settings import Settings
 
@@ -64,6 +63,7 @@ class Edge:
         self.heads = Bound("heads", self.head_max_bytes, "bytes of one head")
         self.headers = Bound("headers", HEADERS, "headers of one request")
         self.slow_heads = Bound("slow_heads", round(head), "seconds of one head")
+        self.slow_bodies = Bound("slow_bodies", settings.body_min_rate, "bytes a second of one body")
         self.stalled = Bound("stalled_answers", round(idle), "seconds of one answer")
         self.owing: dict[BoundedProtocol, None] = {}  # in order: the first has kept us waiting for longest
         self.idle: dict[BoundedProtocol, float] = {}  # between two requests, in the same order, and since when
@@ -340,9 +340,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Unless we are the side that doesn't read."""
         if self.flow.read_paused:
             self._expect(BODY)
-        else:
-            self.scope.setdefault("state", {})[TOO_SLOW] = True
-            self.cycle.message_event.set()
+        elif self._exchange is not None:
+            self._exchange.refuse_slow_body(self._edge.slow_bodies)
 
     def _refuse(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         """Answers in the application's stead, and closes once the client has had time to read it."""

@@ -56,6 +56,7 @@ async def serving_on(
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
         HeldBodies(app, settings),
+        interface="asgi3",  # which uvicorn finds out of a coroutine function alone
         http=protocol_of(settings, websockets),
         ws="websockets-sansio" if websockets else "none",
         ws_max_size=min(settings.max_request_bytes, MESSAGE),

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import strawberry
@@ -20,7 +21,7 @@ LEAST_HELD = 20_000
 T = TypeVar("T")
 
 
-@dataclass(slots=True)  # freezing it costs more than making it
+@dataclass  # freezing it costs more than making it
 class Context:
     stores: Stores
     permissions: Permissions
@@ -31,10 +32,13 @@ class Context:
     spool: Spool
     feed: Feed
     operation_name: str | None = None
-    one_list: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the list of this query that is read: a query of many lists has no more than a query of one."""
     held: int = 0
     """Points and buckets of charts and below series, which stay in memory, as objects, until the query is answered."""
+
+    @cached_property
+    def one_list(self) -> asyncio.Lock:
+        """Held by the list of this query that is read: a query of many lists has no more than a query of one."""
+        return asyncio.Lock()
 
     async def hold(self, read: Callable[[], Awaitable[T]], count: Callable[[T], int]) -> T:
         """What is read, once it is its turn among the lists of this query. Raises TooManyPoints."""

@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 
 import click
@@ -87,11 +86,12 @@ async def measure_beside(ours: Server, measured: Measured, large: Case, small: C
     Whoever asks for them is a process apart, which does not wait while this one reads large answers.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-        ask = partial(asyncio.get_running_loop().run_in_executor, apart, ask_in_turns, ours, small, stored)
-        measured.short_alone = (await ask(BESIDE / 5))[::2]
+        alone = apart.submit(ask_in_turns, ours, small, stored, BESIDE / 5)
+        measured.short_alone = (await asyncio.wrap_future(alone))[::2]
         requests = (ours.request(large, body) for body in large.bodies(stored))
         asking = load(ours.url, requests, clients=AT_ONCE, least=1, seconds=BESIDE)
-        took, _ = await asyncio.gather(ask(BESIDE), asking)
+        beside = apart.submit(ask_in_turns, ours, small, stored, BESIDE)
+        took, _ = await asyncio.gather(asyncio.wrap_future(beside), asking)
     measured.short_beside, measured.health = took[::2], took[1::2]
 
 

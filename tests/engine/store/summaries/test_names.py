@@ -70,12 +70,20 @@ async def test_a_count_that_stays_wrong_is_known_to_be_so(
     await stores.summaries.names.add(ADDED)
     listed = ListedNames(for_reads(database)["names"], Finder(database, "names"))
     async with inserting(database, "sensors/c"):
-        monkeypatch.setattr(listed_names, "LONGEST", 60)
-        assert await listed.names() is not await listed.names()
         monkeypatch.setattr(listed_names, "LONGEST", 0)
         await listed.names()
+        await listed.names()
         monkeypatch.setattr(listed_names, "LONGEST", 60)
+        monkeypatch.setattr(Finder, "count", None)  # not even one by one
         assert await listed.names() is await listed.names()
+
+
+async def test_names_are_not_read_anew_because_they_are_counted_wrongly(stores: Stores, database: Database) -> None:
+    await stores.summaries.names.add(ADDED)
+    listed = ListedNames(for_reads(database)["names"], Finder(database, "names"))
+    async with inserting(database, "sensors/c"):
+        assert await listed.names() is await listed.names()
+    assert [each.name for each in await listed.names() or ()][-2:] == ["sensors/c", "sensors/Ä"]
 
 
 async def test_all_who_ask_at_once_read_the_names_once_or_twice(

@@ -39,6 +39,7 @@ from datacosmos.api.graphql.fast.rows import Selected, select
 from datacosmos.api.graphql.fast.values import NotCovered
 from datacosmos.api.graphql.listings import UNREAD, Listing, Page
 from datacosmos.domain.columns import NoColumns
+from datacosmos.errors import StoreUnavailable
 
 Executor = StrawberryGraphQLCoreExecutionContext
 DESCRIBED = (Listing, Page)
@@ -93,6 +94,8 @@ class RootField:
         try:
             if isinstance(described, DESCRIBED):
                 return await self.plan.read(described, run.context)
+            if isinstance(described, StoreUnavailable):
+                raise described  # noqa: TRY301 - as the reading of a list does
             path = self.info.path
             return await _awaited(
                 run.executor.complete_value(self.field.type, self.details, self.info, path, described, None)
@@ -117,8 +120,13 @@ class Plan:
 
     async def execute(self, run: Run) -> dict[str, Any]:
         """The answer's data. Raises GraphQLError where an error nulls it; others are collected by the executor."""
+        described = list[Any]()
         try:
-            described = [await field.describe(run) for field in self._lists]
+            for field in self._lists:
+                try:
+                    described.append(await field.describe(run))
+                except StoreUnavailable as error:  # which is the field's: to find it again would take as long
+                    described.append(error)
         except Exception:  # noqa: BLE001 - whatever it is, Strawberry will come upon it again, and tell
             return await self._execute(run.executor, self._fields)
         try:

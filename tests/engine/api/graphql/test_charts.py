@@ -8,10 +8,13 @@ import httpx
 import pytest
 
 from datacosmos.domain.points import Point, Reason
+from datacosmos.errors import StoreUnavailable
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
+from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from datacosmos.store.summaries.building import Builder
+from datacosmos.store.summaries.names import Names
 from tests.asking import ADMIN, NOON, SECOND, USER, app_of, ask, client_of, client_without_store, code, point
 
 BUCKETS = """
@@ -418,3 +421,20 @@ async def test_a_wrong_token_is_told_where_fewer_series_would_be_found_without_o
 async def test_while_mongodb_is_unavailable_each_question_says_so(settings: Any, query: str) -> None:
     async with client_without_store(settings) as client:
         assert code(await ask(client, query)) == "UNAVAILABLE"
+
+
+async def test_while_mongodb_is_unavailable_it_is_asked_once(
+    settings: Settings, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    async def refuse(_: object, series: Any) -> Any:
+        asked.append(series)
+        raise StoreUnavailable("MongoDB is unavailable")
+
+    monkeypatch.setattr(Points, "latest", refuse)
+    monkeypatch.setattr(Names, "has", refuse)
+    async with client_of(app_of(settings, stores)) as client:
+        answer = await ask(client, '{ latest { value } points(series: "datacosmos") { value } __typename }')
+    assert asked == [["datacosmos"], "datacosmos"]
+    assert [(each["path"], each["extensions"]["code"]) for each in answer["errors"]] == [(["latest"], "UNAVAILABLE")]

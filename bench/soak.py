@@ -91,7 +91,7 @@ class Soak:
         p95 = percentiles(readers.seconds)[1]
         return [
             fast(sent / seconds, stored / seconds, self._plan.rate, judged=calm),
-            quick(p95, len(readers.seconds), readers.touched, judged=calm),
+            quick(p95, len(readers.seconds), readers.touched, self._table.idle, judged=calm),
             unfailing("queries", readers.failures),
             unfailing("sensors' batches", self._sensors.refusals),
             flat(self._memory.growths()),

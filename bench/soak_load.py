@@ -19,7 +19,7 @@ from datacosmos.simulators.sensors import records
 BATCH, SENDERS = 200, 4
 NOTHING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-SENSOR_ID = re.compile(r'"id": "(\w+)"')
+SENSOR = re.compile(r'"id": "(\w+)".*"time_of_measurement": "(\d[^"]+)"')
 RATE_OF_ALWAYS = 1e6  # points a second that come in: more than can ever be asked for
 
 
@@ -89,8 +89,8 @@ class Sensors:
         self.unanswered = 0  # readings on their way, stored or not
         self.resent = 0  # batches
         self.refusals: list[str] = []
-        self.recent: deque[tuple[str, str]] = deque(maxlen=200)
-        """Delivery ids, each with a sensor's id in it."""
+        self.recent: deque[tuple[str, str, datetime]] = deque(maxlen=200)
+        """Delivery ids, each with the sensor and the time of its first reading."""
 
     async def run(self) -> None:
         """Until it is closed and the last batch is acknowledged."""
@@ -114,8 +114,8 @@ class Sensors:
         self.unanswered -= len(lines)
         self.sent += len(lines)
         self.batches += 1
-        if sensor := SENSOR_ID.search(lines[0]):
-            self.recent.append((delivery, sensor[1]))
+        if found := SENSOR.search(lines[0]):
+            self.recent.append((delivery, found[1], datetime.fromisoformat(found[2]).replace(tzinfo=UTC)))
 
     async def _post(self, body: str, key: str) -> str | None:
         """The delivery's id; None where nobody knows whether it was taken. Any other answer than 503 is noted."""

@@ -10,14 +10,17 @@ from time import monotonic
 from typing import Any
 
 import httpx
-from soak_load import Sensors
+from soak_load import BATCH, Sensors
+
+from datacosmos.simulators.sensors import STEP
 
 READERS, PAUSE = 50, (0.5, 1.5)  # seconds between an answer and the next question
 POINTS = """query ($start: DateTime) {
   pointsConnection(start: $start, first: 100) { edges { node { time value tags } } pageInfo { endCursor } } }"""
 DISCARDS = """query ($start: DateTime) {
   discardsConnection(start: $start, first: 20) { edges { node { source reason reasons receivedAt } } } }"""
-SENSOR = "query ($sensor: String!) { sensorReadings(sensorId: $sensor) { time temperatureC temperatureF } }"
+SENSOR = """query ($sensor: String!, $start: DateTime, $end: DateTime) {
+  sensorReadings(sensorId: $sensor, start: $start, end: $end) { time temperatureC temperatureF } }"""
 RECEIPT = "query ($delivery: ID!) { receipt(deliveryId: $delivery) { readings accepted discarded } }"
 LEDGER = """{ ingestion {
   source messages received accepted discarded inFlight deadLettered discardedByReason { reason count } } }"""
@@ -82,8 +85,9 @@ class Readers:
         start = (datetime.now(UTC) - timedelta(seconds=30)).isoformat()
         questions: list[Question] = [(POINTS, {"start": start}), (DISCARDS, {"start": start})]
         if self._sensors.recent:
-            delivery, sensor = random.choice(self._sensors.recent)
-            questions += [(SENSOR, {"sensor": sensor}), (RECEIPT, {"delivery": delivery})]
+            delivery, sensor, first = random.choice(self._sensors.recent)
+            of_delivery = {"start": first.isoformat(), "end": (first + BATCH * STEP).isoformat()}
+            questions += [(SENSOR, {"sensor": sensor, **of_delivery}), (RECEIPT, {"delivery": delivery})]
         return questions
 
     async def _fault(self, query: str, variables: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 import httpx
+import psutil
 from soak_load import DataServer, Sensors
 from soak_memory import MIB, Memory
 from soak_readers import LEDGER, Readers, ask, percentiles
@@ -13,13 +14,17 @@ from soak_readers import LEDGER, Readers, ask, percentiles
 EVERY = 10.0  # seconds
 HEAD = (
     f"{'time':>6}  {'source':<11}{'in/s':>7}{'out/s':>7}{'received':>12}{'accepted':>12}{'discarded':>11}"
-    f"{'inFlight':>10}{'deadLettered':>14}  {'queries/s':>9}{'p50 ms':>8}{'p95 ms':>8}{'failed':>8}  MiB resident"
+    f"{'inFlight':>10}{'deadLettered':>14}  {'queries/s':>9}{'p50 ms':>8}{'p95 ms':>8}{'failed':>8}"
+    f"{'outage/s':>10}{'idle':>6}  MiB resident"
 )
 Ledger = Sequence[Mapping[str, Any]]
 
 
 class Table:
-    """What the senders counted is `in`, what the ledger calls accepted or discarded is `out`."""
+    """What the senders counted is `in`, what the ledger calls accepted or discarded is `out`.
+
+    Queries that an outage touched stand apart, without times; `idle` is what nobody had of the processors.
+    """
 
     def __init__(
         self, client: httpx.AsyncClient, server: DataServer, sensors: Sensors, readers: Readers, memory: Memory
@@ -31,7 +36,9 @@ class Table:
         }
         self._began = self._at = monotonic()
         self._before: dict[str, tuple[int, int]] = dict.fromkeys(self._sent, (0, 0))
-        self._read = self._failed = 0
+        self._read = self._failed = self._touched = 0
+        self.idle = list[float]()
+        psutil.cpu_percent()  # of the time since the call before it
 
     async def run(self) -> None:
         print(HEAD, flush=True)
@@ -70,7 +77,9 @@ class Table:
         self._read, self._failed = self._read + len(seconds), self._failed + failed
         p50, p95 = percentiles(seconds)
         times = f"{p50:8.0f}{p95:8.0f}" if seconds else f"{'-':>8}{'-':>8}"
-        return f"{len(seconds) / passed:9.0f}{times}{failed:8}"
+        touched, self._touched = self._readers.touched - self._touched, self._readers.touched
+        self.idle.append(100 - psutil.cpu_percent())
+        return f"{len(seconds) / passed:9.0f}{times}{failed:8}{touched / passed:10.0f}{self.idle[-1]:5.0f}%"
 
     def _resident(self) -> str:
         return "  ".join(f"{name} {resident / MIB:.0f}" for name, resident in self._memory.resident.items())

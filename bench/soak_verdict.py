@@ -1,5 +1,6 @@
 """What the soak must show, each as one line that says so."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +70,12 @@ def balanced(ledger: Sequence[Mapping[str, Any]], ever_queued: int, outside: Out
     )
 
 
-def quick(p95: float, count: int, touched: int, *, judged: bool) -> Finding:
+def quick(p95: float, count: int, touched: int, idle: Sequence[float], *, judged: bool) -> Finding:
+    """`idle` is the processors' share, in percent, from row to row: times of a full machine tell little."""
     beside = f", beside {touched:,} that an outage touched" if touched else ""
+    shares = f"; processors idle for {statistics.mean(idle):.0f} %, {min(idle):.0f} % at least" if idle else ""
     fine = p95 < LIMIT if judged else None
-    return Finding("readers' p95", fine, f"{p95:.0f} ms of {count:,} queries{beside}; limit {LIMIT} ms")
+    return Finding("readers' p95", fine, f"{p95:.0f} ms of {count:,} queries{beside}; limit {LIMIT} ms{shares}")
 
 
 def unfailing(what: str, faults: Sequence[str]) -> Finding:

@@ -55,7 +55,7 @@ class Finder:
         if session.is_clear:
             self._idle.append(session)
         else:
-            await session.end()
+            await asyncio.shield(session.end())  # however often its caller is cancelled
 
     def batches(self, command: Document, *, freely: bool = False) -> "Reading[Batch]":
         return self.read(command, _as_is, freely=freely)

@@ -212,6 +212,17 @@ async def test_what_is_left_early_leaves_no_cursor(numbers: Database) -> None:
     assert await under_way(numbers) == []
 
 
+async def test_what_is_cancelled_while_it_is_left_leaves_no_cursor(numbers: Database) -> None:
+    batches = found(numbers)
+    await anext(batches)
+    await until_under_way(numbers, 1)
+    leaving = asyncio.ensure_future(batches.aclose())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await until_under_way(numbers, 0)
+
+
 async def test_a_batch_that_fails_leaves_no_cursor(numbers: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     wire = client_of(numbers).wire
     assert wire is not None

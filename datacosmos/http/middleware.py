@@ -83,7 +83,7 @@ class Requests:
 
 
 def _request_id(scope: Scope) -> str:
-    asked = dict(scope["headers"]).get(HEADER, b"")
+    asked = dict(reversed(scope["headers"])).get(HEADER, b"")  # the first of several, as a proxy adds others behind it
     return asked.decode() if SANE_ID.fullmatch(asked) else uuid_utils.uuid4().hex
 
 

@@ -62,3 +62,9 @@ async def test_an_unexpected_error_is_masked_and_has_the_id_of_its_request(clien
 async def test_it_is_measured_under_its_path(client: httpx.AsyncClient) -> None:
     await client.post("/short")
     assert b'datacosmos_request_seconds_count{method="POST",route="/short",status="200"}' in exposition()
+
+
+async def test_of_several_ids_of_a_request_the_first_counts(client: httpx.AsyncClient) -> None:
+    several = [("X-Request-ID", "first"), ("X-Request-ID", "second")]
+    answer = await client.post("/short", content=b"unexpected", headers=several)
+    assert answer.headers["X-Request-ID"] == "first"

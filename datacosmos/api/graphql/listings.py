@@ -3,13 +3,11 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
-
-from strawberry.relay import PageInfo
+from typing import Any, ClassVar, Generic, TypeVar
 
 from datacosmos.api.graphql.context import Info
 from datacosmos.api.graphql.cursors import Kind, encode_cursor
-from datacosmos.api.graphql.paging import Connection, Count, Edge, page_info
+from datacosmos.api.graphql.paging import Connection, Count, Edge, Paging, connection
 from datacosmos.domain import points as domain
 from datacosmos.domain.columns import Rows
 from datacosmos.domain.minutes import Minute
@@ -85,151 +83,110 @@ KEPT: dict[str, Kept] = {
 
 
 @dataclass(slots=True)  # freezing these costs more than making them
-class Accepted:
-    """Accepted points of a series, `limit` at most, `down` from the newest."""
+class Asked(Generic[Item]):
+    """What a list is made from, `limit` at most: `whole` reads items, `find` some fields of the same, by their names.
 
-    points: Points
-    series: str
+    Both take whose or which they are, the window, and the options. `find` raises NoColumns where they are to be read
+    whole.
+    """
+
+    whole: Callable[..., AsyncGenerator[list[Item]]]
+    find: Callable[..., Batches[Rows]]
+    which: str | Reason | None
     window: Window
     limit: int
-    after: Position | None = None
-    down: bool = False
-    chosen: Filter = ALL
-
-    def pages(self) -> AsyncGenerator[list[domain.Point]]:
-        return self.points.accepted(
-            self.series, self.window, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
-        )
-
-    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
-        return self.points.find_accepted(
-            self.series, self.window, fields, limit=self.limit, after=self.after, down=self.down, chosen=self.chosen
-        )
-
-
-@dataclass(slots=True)
-class Discarded:
-    """Discards, `limit` at most, `down` from the newest."""
-
-    points: Points
-    reason: Reason | None
-    source: str | None
-    window: Window
-    limit: int
-    after: Position | None = None
-    down: bool = False
-
-    def pages(self) -> AsyncGenerator[list[domain.Point]]:
-        return self.points.discards(
-            self.reason, self.window, limit=self.limit, after=self.after, source=self.source, down=self.down
-        )
-
-    async def count(self) -> int:
-        """How many there are, beyond the limit too."""
-        return await self.points.count_discarded(self.reason, self.window, self.source)
-
-    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
-        return self.points.find_discarded(
-            self.reason, self.window, fields, limit=self.limit, after=self.after, source=self.source, down=self.down
-        )
-
-
-@dataclass(slots=True)
-class Located:
-    """Minutes of a user, `limit` at most."""
-
-    minutes: Minutes
-    user_id: str
-    window: Window
-    limit: int
-
-    def pages(self) -> AsyncGenerator[list[Minute]]:
-        return self.minutes.read(self.user_id, self.window, limit=self.limit)
-
-    def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
-        return self.minutes.find(self.user_id, self.window, fields, limit=self.limit)
-
-
-class Asked(Protocol[Item]):
-    """What a list is made from."""
+    options: Mapping[str, Any]
 
     @property
-    def limit(self) -> int: ...
+    def most(self) -> int:
+        """One less than are asked for, to tell that there are more."""
+        return self.limit - 1
 
-    def pages(self) -> AsyncGenerator[list[Item]]:
-        """Whole items."""
-        ...
+    async def read(self) -> list[Item]:
+        pages = self.whole(self.which, self.window, limit=self.limit, **self.options)
+        return [item async for page in pages for item in page]
 
     def rows(self, fields: AbstractSet[str]) -> Batches[Rows]:
-        """Some fields of the same, by the names of the store. Raises NoColumns where they are to be read whole."""
-        ...
+        return self.find(self.which, self.window, fields, limit=self.limit, **self.options)
+
+
+def accepted(
+    points: Points,
+    series: str,
+    window: Window,
+    limit: int,
+    after: Position | None = None,
+    *,
+    down: bool = False,
+    chosen: Filter = ALL,
+) -> Asked[domain.Point]:
+    """Points of a series, `down` from the newest."""
+    options = {"after": after, "down": down, "chosen": chosen}
+    return Asked(points.accepted, points.find_accepted, series, window, limit, options)
+
+
+def discarded(
+    points: Points,
+    reason: Reason | None,
+    window: Window,
+    source: str | None,
+    limit: int,
+    after: Position | None = None,
+    *,
+    down: bool = False,
+) -> Asked[domain.Point]:
+    """Discards, `down` from the newest."""
+    options = {"after": after, "down": down, "source": source}
+    return Asked(points.discards, points.find_discarded, reason, window, limit, options)
+
+
+def located(minutes: Minutes, user_id: str, window: Window, limit: int) -> Asked[Minute]:
+    """Minutes of a user."""
+    return Asked(minutes.read, minutes.find, user_id, window, limit, {})
 
 
 @dataclass(slots=True)
 class Listing(Generic[Item, T]):
-    """A plain list, with one asked for beyond the limit, to tell that there are more.
+    """A plain list. `elsewhere` says where there are more, and `constants` what is the same in all rows."""
 
-    `elsewhere` says where there are, and `constants` what is the same in all rows.
-    """
-
+    is_backward: ClassVar = False  # its rows come in its own order
     asked: Asked[Item]
     row: Callable[[Item], T]
     elsewhere: str = ""
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    @property
-    def most(self) -> int:
-        return self.asked.limit - 1
-
-    @property
-    def is_backward(self) -> bool:
-        """Never: a list's rows come in its own order."""
-        return False
-
     async def read(self) -> list[T]:
-        found = [item async for page in self.asked.pages() for item in page]
+        found = await self.asked.read()
         self.check(len(found))
         return [self.row(item) for item in found]
 
     def check(self, found: int) -> None:
         """Raises TooManyPoints."""
-        if found > self.most:
+        if found > (most := self.asked.most):
             raise TooManyPoints(
-                f"more than {self.most} are in this range, which is the limit of a plain list; narrow start and end"
+                f"more than {most} are in this range, which is the limit of a plain list; narrow start and end"
                 + (f", or use {self.elsewhere}" if self.elsewhere else "")
             )
 
 
 @dataclass(slots=True)
 class Page(Generic[T]):
-    """One page of a connection, with one asked for beyond it, to tell whether there is a page there."""
+    """One page of a connection, and, of more than it has, that there is a page there."""
 
-    asked: Accepted | Discarded
+    asked: Asked[domain.Point]
     convert: Callable[[domain.Point], T]
     kind: Kind
+    paging: Paging
     count: Count
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def most(self) -> int:
-        return self.asked.limit - 1
-
-    @property
     def is_backward(self) -> bool:
         """Whether its rows come in the opposite order of its edges."""
-        return self.asked.down
-
-    def info(self, found: int, ends: tuple[str | None, str | None]) -> PageInfo:
-        behind = self.asked.after is not None
-        return page_info(found > self.most, behind, ends, backward=self.is_backward)
+        return self.paging.backward
 
     async def read(self) -> Connection[T]:
-        found = [point async for page in self.asked.pages() for point in page]
-        edges = [self.row(point) for point in found[: self.most]]
-        if self.is_backward:
-            edges.reverse()
-        ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-        return Connection(edges=edges, page_info=self.info(len(found), ends), count=self.count)
+        return connection([self.row(point) for point in await self.asked.read()], self.paging, self.count)
 
     def row(self, point: domain.Point) -> Edge[T]:
         return Edge(cursor=encode_cursor(self.kind, self._position(point)), node=self.convert(point))

@@ -87,17 +87,18 @@ class Connection(Generic[T]):
             return BigInt(await in_time(self.count))
 
 
-def page_info(more: bool, behind: bool, ends: tuple[str | None, str | None], *, backward: bool) -> PageInfo:
-    """Whether there is `more` where it goes, and something `behind` it; and the cursors of its first and last edge."""
-    has_next, has_previous = (behind, more) if backward else (more, behind)
+def page_info(page: Paging, more: bool, ends: tuple[str | None, str | None]) -> PageInfo:
+    """Whether there is `more` where it goes, and something behind it; and the cursors of its first and last edge."""
+    behind = page.cursor is not None
+    has_next, has_previous = (behind, more) if page.backward else (more, behind)
     start, end = ends
     return PageInfo(has_next_page=has_next, has_previous_page=has_previous, start_cursor=start, end_cursor=end)
 
 
 def connection(found: list[Edge[Any]], page: Paging, count: Count) -> Connection[Any]:
     """Of one edge more than the page has, where there are as many, in the order that they were looked for in."""
-    edges, more, behind = found[: page.size], len(found) > page.size, page.cursor is not None
+    edges, more = found[: page.size], len(found) > page.size
     if page.backward:
         edges.reverse()
     ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-    return Connection(edges=edges, page_info=page_info(more, behind, ends, backward=page.backward), count=count)
+    return Connection(edges=edges, page_info=page_info(page, more, ends), count=count)

@@ -16,7 +16,7 @@ from datacosmos.api.graphql.errors import Schema
 from datacosmos.api.graphql.fast import FastSchema
 from datacosmos.api.graphql.filters import PointFilter, filter_of
 from datacosmos.api.graphql.limits import limit_extensions
-from datacosmos.api.graphql.listings import Accepted, Discarded, Listing, Located, Page, answer
+from datacosmos.api.graphql.listings import Listing, Page, accepted, answer, discarded, located
 from datacosmos.api.graphql.operations import ChosenOperation
 from datacosmos.api.graphql.paging import Connection, PageSize, page_asked_for
 from datacosmos.api.graphql.permissions import admins_only, owner_only
@@ -87,10 +87,10 @@ class Query(Charts, StoredQueries):
         most = context.max_points
         page = page_asked_for(first, after, last, before, default=POINTS_PAGE, most=most)
         position = None if page.cursor is None else decode_cursor(Kind.POINTS, page.cursor)
-        limit, chosen = page.size + 1, filter_of(where)
-        asked = Accepted(context.stores.points, series, window, limit, position, page.backward, chosen)
+        points, chosen = context.stores.points, filter_of(where)
+        asked = accepted(points, series, window, page.size + 1, position, down=page.backward, chosen=chosen)
         count = partial(count_points, context.stores, series, window, chosen)
-        return await answer(info, Page(asked, Point.of, Kind.POINTS, count, {"series": series}))
+        return await answer(info, Page(asked, Point.of, Kind.POINTS, page, count, {"series": series}))
 
     @strawberry.field(
         description="What was discarded, for administrators, by receivedAt, then id; start and end are inclusive "
@@ -108,7 +108,7 @@ class Query(Charts, StoredQueries):
     ) -> list[Discard] | None:
         points, most = info.context.stores.points, info.context.max_points
         window = make_window(start or None, end or None)
-        asked = Discarded(points, reason or None, origin or None, window, most + 1, down=is_down(order))
+        asked = discarded(points, reason or None, window, origin or None, most + 1, down=is_down(order))
         return await answer(info, Listing(asked, Discard.of, "discardsConnection"))
 
     @strawberry.field(
@@ -137,8 +137,10 @@ class Query(Charts, StoredQueries):
         window = make_window(start or None, end or None)
         page = page_asked_for(first, after, last, before, default=DISCARDS_PAGE, most=most)
         position = None if page.cursor is None else decode_cursor(Kind.DISCARDS, page.cursor)
-        asked = Discarded(points, reason or None, origin or None, window, page.size + 1, position, page.backward)
-        return await answer(info, Page(asked, Discard.of, Kind.DISCARDS, asked.count))
+        chosen, limit = (reason or None, window, origin or None), page.size + 1
+        asked = discarded(points, *chosen, limit, position, down=page.backward)
+        page_found = Page(asked, Discard.of, Kind.DISCARDS, page, lambda: points.count_discarded(*chosen))
+        return await answer(info, page_found)
 
     @strawberry.field(
         description="A user's minutes, for that user and administrators, ascending; start and end are inclusive and "
@@ -150,7 +152,7 @@ class Query(Charts, StoredQueries):
     ) -> list[LocationMinute] | None:
         context = info.context
         window = make_window(start or None, end or None)
-        asked = Located(context.stores.minutes, user_id, window, context.max_points + 1)
+        asked = located(context.stores.minutes, user_id, window, context.max_points + 1)
         return await answer(info, Listing(asked, LocationMinute.of))
 
     @strawberry.field(
@@ -162,7 +164,7 @@ class Query(Charts, StoredQueries):
         context = info.context
         context.permissions.require_caller()
         window = make_window(start or None, end or None)
-        asked = Accepted(context.stores.points, series_of(sensor_id), window, context.max_points + 1)
+        asked = accepted(context.stores.points, series_of(sensor_id), window, context.max_points + 1)
         convert = partial(SensorReading.of, sensor_id)
         return await answer(info, Listing(asked, convert, "pointsConnection", {"sensor_id": sensor_id}))
 

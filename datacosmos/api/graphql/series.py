@@ -13,7 +13,7 @@ from datacosmos.api.graphql.buckets import Bucket, buckets_of
 from datacosmos.api.graphql.context import Context, Info
 from datacosmos.api.graphql.cursors import decode_name, encode_name
 from datacosmos.api.graphql.filters import PointFilter, filter_of
-from datacosmos.api.graphql.listings import Accepted, Listing
+from datacosmos.api.graphql.listings import Listing, accepted
 from datacosmos.api.graphql.paging import Connection, Edge, Paging, connection
 from datacosmos.api.graphql.samples import Sampled, count_points, sampled_of
 from datacosmos.api.graphql.scalars import BigInt
@@ -94,7 +94,7 @@ def points_of(
     """The points of a series as a list, not yet read. Raises InvalidRange."""
     start, end = ends
     window, limit = make_window(start or None, end or None), context.max_points + 1
-    asked = Accepted(context.stores.points, series, window, limit, down=is_down(order), chosen=filter_of(where))
+    asked = accepted(context.stores.points, series, window, limit, down=is_down(order), chosen=filter_of(where))
     return Listing(asked, Point.of, "pointsConnection, or GET /points", {"series": series})
 
 

@@ -3,7 +3,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class Call(NamedTuple):
     field: StrawberryField
     resolve: Callable[..., Awaitable[Any]]
     arguments: Mapping[str, Any]
-    open: list[tuple[str, str, bool]]
+    open: Sequence[tuple[str, str, bool]]
 
     def __call__(self, info: GraphQLResolveInfo, variables: Mapping[str, Any]) -> Awaitable[Any]:
         """Raises NotCovered where Strawberry would find an error."""

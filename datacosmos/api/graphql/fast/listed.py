@@ -15,7 +15,7 @@ from datacosmos.api.graphql.context import Context
 from datacosmos.api.graphql.fast.rows import Leaf, Selected, Selection, cursor_leaf, object_type, select
 from datacosmos.api.graphql.fast.values import NotCovered
 from datacosmos.api.graphql.listings import Listing, Page
-from datacosmos.api.graphql.paging import in_time
+from datacosmos.api.graphql.paging import in_time, page_info
 from datacosmos.api.lists.columns import fill_rows
 from datacosmos.api.lists.encoding import Encoded
 from datacosmos.api.lists.parts import Parts
@@ -45,17 +45,17 @@ class Reading:
     holds up others for longer than a slice.
     """
 
-    def __init__(self, lists: Lists, asked: Listing[Any, Any] | Page[Any], spool: Spool) -> None:
+    def __init__(self, lists: Lists, described: Listing[Any, Any] | Page[Any], spool: Spool) -> None:
         self.found = 0
         self.ends: tuple[str | None, str | None] = None, None
-        self._lists, self._asked, self._backward = lists, asked, asked.is_backward
+        self._lists, self._asked, self._backward = lists, described.asked, described.is_backward
         self._parts, self._is_first = Parts(), True
         self.encoded = [Encoded(spool, backward=self._backward) for _ in lists.rows]
-        self._templates = [each.filled(asked.constants) for each in lists.rows]
+        self._templates = [each.filled(described.constants) for each in lists.rows]
 
     async def read(self) -> None:
         """Encodes as many rows as there may be, and counts the others. Raises NotCovered, and what the store raises."""
-        most, batches = self._asked.most, self._asked.asked.rows(self._lists.fields)
+        most, batches = self._asked.most, self._asked.rows(self._lists.fields)
         try:
             async for batch in batches:
                 size, left = len(batch), max(0, most - self.found)
@@ -135,7 +135,7 @@ class PagePlan:
         for key, encoded in zip(self.edges, reading.encoded, strict=True):
             data[key] = encoded.whole()
         if self.infos:
-            info = page.info(reading.found, reading.ends)
+            info = page_info(page.paging, reading.found > page.asked.most, reading.ends)
             for key, members in self.infos.items():
                 data[key] = {name: make(info) for name, make in members.items()}
         return data

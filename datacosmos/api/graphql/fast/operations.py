@@ -3,23 +3,19 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from graphql import (
-    ArgumentNode,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
-    ListValueNode,
-    ObjectValueNode,
     OperationDefinitionNode,
     TypeInfo,
     TypeInfoVisitor,
     Undefined,
-    ValueNode,
     VariableDefinitionNode,
     VariableNode,
     Visitor,
@@ -132,12 +128,12 @@ class _Inner(Visitor):
 
     def __init__(self, types: TypeInfo, root: Any) -> None:
         super().__init__()
-        self._types, self._root = types, root
+        self._types, self._elsewhere = types, (root, None)  # none has the variable's own definition
         self.names: dict[str, None] = {}
 
-    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
-        if self._types.get_directive() or self._types.get_parent_type() is not self._root:
-            self.names |= dict.fromkeys(_names(node.value))
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        if self._types.get_directive() or self._types.get_parent_type() not in self._elsewhere:
+            self.names[node.name.value] = None
 
 
 def _inner_variables(schema: GraphQLSchema, document: DocumentNode) -> tuple[str, ...]:
@@ -145,17 +141,3 @@ def _inner_variables(schema: GraphQLSchema, document: DocumentNode) -> tuple[str
     inner = _Inner(types, schema.query_type)
     visit(document, TypeInfoVisitor(types, inner))
     return tuple(inner.names)
-
-
-def _names(value: ValueNode) -> Iterator[str]:
-    match value:
-        case VariableNode():
-            yield value.name.value
-        case ListValueNode():
-            for each in value.values:
-                yield from _names(each)
-        case ObjectValueNode():
-            for each in value.fields:
-                yield from _names(each.value)
-        case _:
-            pass

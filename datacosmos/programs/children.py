@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import sys
-import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -17,6 +16,7 @@ from datacosmos.auth.secret import load_secret
 from datacosmos.engines import launch
 from datacosmos.engines.processes import end
 from datacosmos.observability import SHARED_METRICS, telling_of
+from datacosmos.programs.metrics_folder import metrics_folder
 from datacosmos.retries import Backoff
 from datacosmos.settings import Settings, to_environment
 
@@ -41,7 +41,7 @@ async def children(
     with ExitStack() as kept:
         environment = os.environ | variables
         if count > 1 or listener is None:
-            folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="datacosmos-metrics-"))
+            folder = kept.enter_context(metrics_folder())
             environment[SHARED_METRICS] = folder
             if listener is None:
                 kept.enter_context(telling_of(folder))

@@ -412,6 +412,8 @@ ONE_BY_ONE = [
     '{ points(series: "one"") { time } }',
     '{ points(series:"fewer"end:"2024-03-28T12:00:00.003Z"where:{anyTag:[]valueTo:5}){time}}',
     '{ points(where: {anyTag: ["a" "b"], noTag: "c", valueFrom: 1}) { time } latest(series: ["many" "odd"]) { id } }',
+    "query (5: Int) { points { time } }",
+    'query ("x": Int, "y": String = "z") { points(series: $"a") { time } }',
     '{ points(series: "\0") { time } }',
     '{ receipt(deliveryId: 5) { source } b: receipt(deliveryId: "5") { source } }',
     "{ __schema { queryType { name } } __typename }",

@@ -13,9 +13,12 @@ class Rounds(Generic[T]):
 
     So each is answered as things stood when it was asked, or later; and whichever of its callers leaves, the others
     are answered. Once all have left, it is cancelled. They belong to one event loop.
+
+    A `lasting` error answers all who wait when it comes: the next round would only wait for it as long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lasting: type[Exception] | tuple[()] = ()) -> None:
+        self._lasting = lasting
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
         self._next: dict[Hashable, asyncio.Task[T]] = {}
         self._callers = Counter[asyncio.Task[T]]()
@@ -41,6 +44,8 @@ class Rounds(Generic[T]):
     async def _after(self, before: asyncio.Task[T], key: Hashable, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         await asyncio.wait([before])
         self._under_way[key] = self._next.pop(key)
+        if not before.cancelled() and isinstance(error := before.exception(), self._lasting):
+            raise error
         return await ask()
 
     def _forget(self, key: Hashable, ended: asyncio.Task[T]) -> None:

@@ -109,13 +109,13 @@ async def test_what_fails_as_it_is_cancelled_is_no_error_that_nobody_looked_at()
     assert not reported
 
 
-async def test_a_failure_is_for_its_own_round_alone() -> None:
-    rounds = Rounds[int]()
+async def after_a_failure(rounds: Rounds[int], error: Exception) -> asyncio.Task[int]:
+    """What asks while another question is under way, which fails."""
     gate = asyncio.Event()
 
     async def fail() -> int:
         await gate.wait()
-        raise LookupError("of the first")
+        raise error
 
     async def answer() -> int:
         return 7
@@ -125,6 +125,20 @@ async def test_a_failure_is_for_its_own_round_alone() -> None:
     tasks.append(asyncio.create_task(rounds.get("same", answer)))
     await begun(tasks)
     gate.set()
-    with pytest.raises(LookupError, match="of the first"):
+    with pytest.raises(type(error), match="of the first"):
         await tasks[0]
-    assert await tasks[1] == 7
+    return tasks[1]
+
+
+async def test_a_failure_is_for_its_own_round_alone() -> None:
+    assert await (await after_a_failure(Rounds[int](), LookupError("of the first"))) == 7
+    assert await (await after_a_failure(Rounds[int](OSError), LookupError("of the first"))) == 7
+
+
+async def test_a_failure_that_lasts_is_for_all_who_wait() -> None:
+    rounds = Rounds[int](OSError)
+    with pytest.raises(ConnectionError, match="of the first"):
+        await (await after_a_failure(rounds, ConnectionError("of the first")))
+    answers = Answers()
+    answers.may.set()
+    assert await rounds.get("same", answers.ask) == 1

@@ -17,6 +17,7 @@ from datacosmos.api.times import Given, Span, read_span
 from datacosmos.auth.permissions import AccessControl, Permissions, unknown_series
 from datacosmos.calculation.client import ById, Calculation
 from datacosmos.domain.series import EMPTY
+from datacosmos.errors import StoreUnavailable
 from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.parameters import StrictRoute
 from datacosmos.rounds import Rounds
@@ -49,7 +50,7 @@ class SeriesRoutes:
     ) -> None:
         self._store, self._calculation, self._exports = store, calculation, exports
         self._access, self._pushes = access, pushes
-        self._found = Rounds[Snapshot | None]()
+        self._found = Rounds[Snapshot | None](StoreUnavailable)
 
     async def create(self, request: Request, idempotency_key: Key = None) -> Response:
         """Of points in any order, or of values a fixed interval apart."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
+from datacosmos.errors import StoreUnavailable
 from datacosmos.rounds import Rounds
 from datacosmos.store.mongo.connection import read_errors
 from datacosmos.store.mongo.finding import Finder
@@ -34,7 +35,7 @@ class ListedNames:
 
     def __init__(self, reads: Any, finder: Finder) -> None:
         self._reads, self._finder = reads, finder
-        self._rounds = Rounds[Sequence[Listed]]()
+        self._rounds = Rounds[Sequence[Listed]](StoreUnavailable)
         self._known: Sequence[Listed] = ()
         self._count, self._wrong_by = 0, 0
         self._read_at, self._same_since = 0.0, 0.0

@@ -87,7 +87,7 @@ def create_app(  # noqa: PLR0913 - all that an API needs
     if settings.page:
         app.mount(PREFIX, Files())
     name_schemas(app, GraphQLAnswer=ANSWER, **{how.record_name: how.record for _, how in pushed})
-    return _guarded(Shortcut(app, PATH, graphql.post, app.exception_handlers, graphql.quick), settings)
+    return _guarded(Shortcut(app, PATH, graphql.usual), settings)
 
 
 def _documented(routers: Sequence[APIRouter], index: Callable[[Request], Awaitable[Response]]) -> FastAPI:

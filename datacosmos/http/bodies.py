@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Self
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 GZIP_FORMAT = 16 + zlib.MAX_WBITS  # with gzip's header and checksum, and no other
 MAX_MEMBERS, PART = 10_000, 1 << 16
@@ -37,6 +38,18 @@ class UnknownEncoding(Exception):
 
 class BrokenBody(Exception):
     """A request's body can't be unpacked."""
+
+
+async def received(receive: Receive) -> bytes:
+    """A body whose length is known and allowed. Raises ClientDisconnect."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable
 from functools import cache
 
 import structlog
@@ -29,14 +29,13 @@ class Requests:
     """Gives each request its id (the client's, where it is a sane one), measures it, and masks what fails in it.
 
     The id stands in `scope["state"]["request_id"]`, in the response and on every log line. Each request leaves one
-    line, at info where it wrote or failed, else at debug; `writing` names the methods that write, and a failure that
-    no status tells stands in `scope["state"]["failed"]`. A failure after the response has begun is raised on, so that
-    the server breaks the transfer off.
+    line, at info where it wrote or failed, else at debug; `scope["state"]` tells in "reads" that it wrote nothing for
+    all its method, and in "failed" of a failure that no status tells. A failure after the response has begun is raised
+    on, so that the server breaks the transfer off.
     """
 
-    def __init__(self, app: ASGIApp, writing: Collection[str] = WRITING) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._writing = writing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,8 +75,9 @@ class Requests:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = _route(scope)
         _timer(method, route, status).observe(seconds)
-        failed = status >= 400 or scope["state"].get("failed", False)
-        level = logging.INFO if failed or method in self._writing else logging.DEBUG
+        state = scope["state"]
+        has_failed, writes = status >= 400 or state.get("failed"), method in WRITING and not state.get("reads")
+        level = logging.INFO if has_failed or writes else logging.DEBUG
         if levels.isEnabledFor(level):
             log.log(level, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 

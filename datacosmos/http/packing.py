@@ -49,12 +49,12 @@ class Packed:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        coding = choose(b",".join([value for name, value in scope["headers"] if name == b"accept-encoding"]))
         pass_on = send
 
         def send_packed(message: Message) -> Awaitable[None]:
             nonlocal pass_on
             if message["type"] == "http.response.start" and not _is_short(message):
+                coding = choose(b",".join([value for name, value in scope["headers"] if name == b"accept-encoding"]))
                 if coding and scope["method"] != "HEAD":
                     pass_on = _Responder(self._app, send, coding).send_with_compression
                 else:

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
 from datacosmos.api.media import EVENT_STREAM, GRAPHQL, JSON, negotiate
 from datacosmos.errors import Unavailable
@@ -135,16 +135,6 @@ def _usual_type(sent: bytes, accept: bytes) -> str | None:
         return None
     media_type = _best_of(accept.decode("latin-1"), JSON, EVENT_STREAM)
     return None if media_type == EVENT_STREAM else media_type
-
-
-def again(message: Message, receive: Receive) -> Receive:
-    """The message, and then what is received."""
-    first = [message]
-
-    async def received() -> Message:
-        return first.pop() if first else await receive()
-
-    return received
 
 
 def media_type_of(headers: Headers, *offers: str) -> str | None:

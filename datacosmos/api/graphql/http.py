@@ -1,6 +1,7 @@
 """GraphQL over HTTP, after https://graphql.github.io/graphql-over-http/draft/ (GET and POST, no batches)."""
 
 from codecs import BOM_UTF8
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -19,7 +20,6 @@ from datacosmos.api.graphql.asks import (
     Ask,
     Call,
     Refused,
-    again,
     decode,
     media_type_of,
     read_url,
@@ -41,7 +41,7 @@ from datacosmos.api.media import EVENT_STREAM, GRAPHQL, HTML, JSON
 from datacosmos.auth.permissions import AccessControl, Permissions
 from datacosmos.calculation.client import Calculation
 from datacosmos.errors import Unavailable, shorten
-from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding, read_unpacked
+from datacosmos.http.bodies import BodyTooLarge, BodyTooSlow, BrokenBody, UnknownEncoding, read_unpacked, received
 from datacosmos.http.leaving import until_client_leaves
 from datacosmos.http.pace import Pace
 from datacosmos.http.parameters import find_faults
@@ -95,6 +95,7 @@ class Endpoint:
 
     async def post(self, request: Request) -> Response:
         """Executes the query of the body, or streams the answers of a subscription."""
+        request.state.reads = True
         if media_type_of(request.headers, JSON, EVENT_STREAM) == EVENT_STREAM:
             return await self._stream(request)
         return await self._answer(request)
@@ -131,27 +132,20 @@ class Endpoint:
             operation_name=operation_name,
         )
 
-    def quick(self, otherwise: ASGIApp) -> ASGIApp:
-        """The same as `post` from bytes to bytes, where the head is of a usual kind and the body came at once."""
+    def usual(self, scope: Scope, receive: Receive) -> ASGIApp | None:
+        """What does the same as `post` from bytes to bytes, where the head is of a usual kind."""
+        call = usual_call(scope, receive, self.settings.max_request_bytes)
+        return None if call is None else partial(self._post_usual, call)
 
-        async def post(scope: Scope, receive: Receive, send: Send) -> None:
-            call = usual_call(scope, receive, self.settings.max_request_bytes)
-            if call is None:
-                await otherwise(scope, receive, send)
-                return
-            try:
-                message = await receive()
-            except UNREADABLE as error:
-                await refuse(refusal_of(error), call.media_type)(scope, receive, send)
-                return
-            body: bytes = message.get("body", b"")
-            if message["type"] == "http.disconnect" or message.get("more_body", False):
-                await otherwise(scope, again(message, receive), send)
-                return
+    async def _post_usual(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["reads"] = True
+        try:
+            body = await received(receive)
+        except UNREADABLE as error:
+            answer = refuse(refusal_of(error), call.media_type)
+        else:
             answer = await self._execute(call, body)
-            await answer(scope, receive, send)
-
-        return post
+        await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         media_type = media_type_of(request.headers, JSON)

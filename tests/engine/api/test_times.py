@@ -36,7 +36,7 @@ async def plain(settings: Settings, stores: Stores) -> AsyncGenerator[httpx.Asyn
     app = FastAPI()
     access = AccessControl.of(settings, [OURS])
     app.include_router(graphql_routes(endpoint_of(settings, stores, access, fast=False)))
-    app.add_middleware(Requests, writing=())
+    app.add_middleware(Requests)
     async with client_of(app) as client:
         yield client
 

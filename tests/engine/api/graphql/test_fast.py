@@ -72,8 +72,8 @@ def app(settings: Settings, stores: Stores, *, fast: bool) -> ASGIApp:
     access = AccessControl([OURS], frozenset(SERIES), open_ingest=True)
     endpoint = endpoint_of(settings, stores, access, fast=fast)
     app.include_router(graphql_routes(endpoint))
-    app.add_middleware(Requests, writing=())
-    return Shortcut(app, PATH, endpoint.post, {}, endpoint.quick) if fast else app
+    app.add_middleware(Requests)
+    return Shortcut(app, PATH, endpoint.usual) if fast else app
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class Requests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            structlog.contextvars.clear_contextvars()  # of a request before on its connection
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)

@@ -41,7 +41,6 @@ from datacosmos.api.graphql.listings import UNREAD, Listing, Page
 from datacosmos.domain.columns import NoColumns
 from datacosmos.errors import StoreUnavailable
 
-Executor = StrawberryGraphQLCoreExecutionContext
 DESCRIBED = (Listing, Page)
 
 
@@ -120,7 +119,7 @@ class Plan:
 
     async def execute(self, run: Run) -> dict[str, Any]:
         """The answer's data. Raises GraphQLError where an error nulls it; others are collected by the executor."""
-        described = list[Any]()
+        described: list[Any] = []
         try:
             for field in self._lists:
                 try:
@@ -128,19 +127,19 @@ class Plan:
                 except StoreUnavailable as error:  # which is the field's: to find it again would take as long
                     described.append(error)
         except Exception:  # noqa: BLE001 - whatever it is, Strawberry will come upon it again, and tell
-            return await self._execute(run.executor, self._fields)
+            return await self._execute(run, self._fields)
         try:
             data = {field.key: await field.read(run, each) for field, each in zip(self._lists, described, strict=True)}
         except NotCovered:
             run.executor.collected_errors = CollectedErrors()
-            return await self._execute(run.executor, self._fields)
+            return await self._execute(run, self._fields)
         if not self._others:
             return data
-        data |= await self._execute(run.executor, self._others)
+        data |= await self._execute(run, self._others)
         return {key: data[key] for key in self._fields if key in data}
 
-    async def _execute(self, executor: Executor, fields: GroupedFieldSet) -> dict[str, Any]:
-        return await _awaited(executor.execute_fields(self._root, None, None, fields, None))
+    async def _execute(self, run: Run, fields: GroupedFieldSet) -> dict[str, Any]:
+        return await _awaited(run.executor.execute_fields(self._root, None, None, fields, None))
 
 
 async def _awaited(value: Any) -> Any:

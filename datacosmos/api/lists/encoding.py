@@ -22,26 +22,25 @@ class Encoded:
         self._written: list[Span] = []
         self._kept: list[bytes] = []
 
-    async def add(self, part: bytes) -> None:
-        """Some rows more, comma-separated. Raises AnswerTooLarge, TemporaryFilesFull, Overloaded."""
-        comma = b"," if self._written or self._kept else b""
-        is_full = self._spool.keep(len(comma) + len(part))
-        self._kept += comma, part
-        if is_full:
-            self._written.append(await self._spool.write(self._take()))
+    def add(self, part: bytes) -> bool:
+        """Some rows more, comma-separated; whether what waits in memory is to be written now. Raises AnswerTooLarge."""
+        is_full = self._spool.keep(len(part))
+        self._kept.append(part)
+        return is_full
+
+    async def write(self) -> None:
+        """What waits in memory, into the file. Raises TemporaryFilesFull, Overloaded."""
+        text = self._join()
+        self.drop()
+        self._written.append(await self._spool.write(text))
 
     def drop(self) -> None:
-        """Let go of what waits in memory: the list is not going to be sent."""
-        self._take()
-
-    def _take(self) -> bytes:
-        text = self._join()
+        """Let go of what waits in memory."""
+        self._spool.let_go(sum(map(len, self._kept)))
         self._kept.clear()
-        self._spool.let_go(len(text))
-        return text
 
     def _join(self) -> bytes:
-        return b"".join(reversed(self._kept) if self._backward else self._kept)
+        return b",".join(reversed(self._kept) if self._backward else self._kept)
 
     def whole(self) -> "orjson.Fragment | Encoded":
         """Its JSON where that is short."""
@@ -50,10 +49,14 @@ class Encoded:
         return orjson.Fragment(b"[%b]" % text)
 
     def pieces(self) -> Iterator[Piece]:
-        parts: list[Piece] = [*self._written, self._join()]
-        yield b"["
-        yield from reversed(parts) if self._backward else parts
-        yield b"]"
+        """A bracket or a comma, and a part, in turn."""
+        parts: list[Piece] = [*self._written, *([self._join()] if self._kept else ())]
+        between = b"["
+        for part in reversed(parts) if self._backward else parts:
+            yield between
+            yield part
+            between = b","
+        yield b"]" if parts else b"[]"
 
 
 def dump(body: Mapping[str, Any]) -> list[Piece]:

@@ -1,6 +1,6 @@
 """Long lists cut into parts, with turns for others in between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import thread_time
 from typing import TypeVar
 
@@ -21,11 +21,15 @@ class Parts:
     def __init__(self) -> None:
         self._rows = max(1, PART // 4)
 
-    def of(self, rows: Long) -> Iterator[Long]:
+    def of(self, rows: Long) -> Iterable[Long]:
+        """None where there are no rows."""
+        return [rows] if 0 < len(rows) <= self._rows else self._cut(rows)
+
+    def _cut(self, rows: Long) -> Iterator[Long]:
         begin, size = 0, len(rows)
         while begin < size:
             end = begin + self._rows
-            yield rows[begin:end] if begin or end < size else rows
+            yield rows[begin:end]
             begin = end  # after which it may be another number
 
     def encode(self, encode: Callable[[Long], T], part: Long) -> T:

@@ -8,6 +8,7 @@ byte that should be the same in all of them is compared. Any other batch is deco
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ USUAL = struct.Struct("<i8si12si")  # of a reply to what begins a list: up to th
 CURSOR, FIRST, ID = b"\x03cursor\0", b"\x04firstBatch\0", b"\x12id\0"
 AWARE = CodecOptions[Document](tz_aware=True)
 NAIVE = CodecOptions[Document](tz_aware=False)
+VALUE_OF = Document.get
 AT_ONCE, MOST_BYTES = 128, 1 << 18
 """Documents that are decoded in one step, and their bytes."""
 FEW, LITTLE = 1500, 6000  # bytes of an array that decoding is quicker for than comparing them, or walking over them
@@ -125,7 +127,7 @@ class Batch:
             documents = self.whole()
         except InvalidBSON as error:
             raise NoColumns from error
-        return Table(len(documents), {name: [each.get(name) for each in documents] for name in names})
+        return Table(len(documents), {name: [*map(VALUE_OF, documents, repeat(name))] for name in names})
 
 
 def _batch_first(cursor: memoryview) -> memoryview:

@@ -32,9 +32,9 @@ class Finder:
     """Finds in one collection, any number of times at once, in batches of about so many bytes."""
 
     def __init__(self, database: Database, collection: str, batch_bytes: int = 1 << 17) -> None:
-        self.collection, self.batch_bytes = collection, batch_bytes
-        self._database, self._client = database, client_of(database)
-        self._idle: list[Session] = []
+        self.database, self.collection, self.batch_bytes = database, collection, batch_bytes
+        self.idle: list[Session] = []
+        self._client = client_of(database)
 
     def read(self, command: Document, make: Callable[[Batch], T], *, freely: bool = False) -> "Reading[T]":
         """What is made of each batch of what a `find` or an `aggregate` finds, asked for once it is the list's turn.
@@ -46,16 +46,6 @@ class Finder:
         client = self._client
         turns = Freely() if freely else Turns(client.lists, client.long_lists, client.slow_lists)
         return Reading(self, command, make, turns)
-
-    def begin_session(self) -> "Session":
-        """One that serves nobody else until it is ended."""
-        return self._idle.pop() if self._idle else Session(self._database)
-
-    async def end_session(self, session: "Session") -> None:
-        if session.is_clear:
-            self._idle.append(session)
-        else:
-            await asyncio.shield(session.end())  # however often its caller is cancelled
 
     def batches(self, command: Document, *, freely: bool = False) -> "Reading[Batch]":
         return self.read(command, _as_is, freely=freely)
@@ -108,25 +98,28 @@ class Reading(Generic[T]):
             await self.aclose()
             raise StopAsyncIteration
         try:
-            with store_errors():
-                batch = await (self._next(more, self._session) if self._session else self._first(more))
-            return self._make(batch)
+            return self._make(await (self._next(more, self._session) if self._session else self._first(more)))
         except BaseException:
             await self.aclose()
-            raise
+            with store_errors():
+                raise
 
     async def aclose(self) -> None:
+        """Once it is over, or has failed, it is closed."""
         session, self._session, self._more = self._session, None, None
         try:
-            if session is not None:
-                await self._finder.end_session(session)
+            if session is not None and session.is_clear:
+                self._finder.idle.append(session)
+            elif session is not None:
+                await asyncio.shield(session.end())  # however often its caller is cancelled
         finally:
             self._turns.end()
 
     async def _first(self, command: Document) -> Batch:
         """Tried a second time where a connection broke, as the driver itself does for a cursor."""
         await self._turns.begin()
-        session = self._session = self._finder.begin_session()
+        idle = self._finder.idle
+        session = self._session = idle.pop() if idle else Session(self._finder.database)
         try:
             if self._turns.is_long:  # behind another of its query
                 batch = await session.ask_for_long(command, self._turns.make_way)

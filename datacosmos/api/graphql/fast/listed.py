@@ -49,7 +49,7 @@ class Reading:
         self.found = 0
         self.ends: tuple[str | None, str | None] = None, None
         self._lists, self._asked, self._backward = lists, described.asked, described.is_backward
-        self._parts, self._is_first = Parts(), True
+        self._parts = Parts()
         self.encoded = [Encoded(spool, backward=self._backward) for _ in lists.rows]
         self._templates = [each.filled(described.constants) for each in lists.rows]
 
@@ -58,26 +58,26 @@ class Reading:
         most, batches = self._asked.most, self._asked.rows(self._lists.fields)
         try:
             async for batch in batches:
-                size, left = len(batch), max(0, most - self.found)
-                self.found += size
-                await self._add(batch if size <= left else batch[:left])
+                is_first, left = not self.found, max(0, most - self.found)
+                self.found += len(batch)
+                await self._add(batch if len(batch) <= left else batch[:left], is_first=is_first)
                 del batch  # the next may be long in coming
         except BaseException:
             for encoded in self.encoded:
                 encoded.drop()
-            raise
-        finally:
             await batches.aclose()
+            raise
 
-    async def _add(self, rows: Rows) -> None:
+    async def _add(self, rows: Rows, *, is_first: bool) -> None:
         for part in self._parts.of(rows):
-            if self._is_first:
-                self._is_first, texts = False, self._encode(part)  # short ones need not know how long it takes
+            if is_first:
+                is_first, texts = False, self._encode(part)  # short ones need not know how long it takes
             else:
                 await next_slice()
                 texts = self._parts.encode(self._encode, part)
             for encoded, text in zip(self.encoded, texts, strict=True):
-                await encoded.add(text)
+                if encoded.add(text):
+                    await encoded.write()
 
     def _encode(self, part: Rows) -> list[bytes]:
         """Comma-separated. Raises NotCovered wherever Strawberry would have found an error."""

@@ -59,9 +59,9 @@ async def test_a_list_that_is_dropped_leaves_its_memory_to_others() -> None:
     before = nameless_files()
     with closing(SPOOLS.open()) as spool:
         dropped = Encoded(spool)
-        await dropped.add(b"a" * (KEPT - 10))
+        dropped.add(b"a" * (KEPT - 10))
         dropped.drop()
-        await Encoded(spool).add(b"b" * 100)
+        assert not Encoded(spool).add(b"b" * 100)
         assert nameless_files() == before
 
 
@@ -69,17 +69,17 @@ async def test_a_list_that_is_dropped_only_after_its_answer_was_closed_gives_not
     spools = Spools(LONG, LONG)
     with closing(spools.open()) as spool:
         late = Encoded(spool)
-        await late.add(b"a" * 1000)
+        late.add(b"a" * 1000)
     late.drop()
     assert spools.kept == 0
 
 
 async def test_an_answer_may_have_so_many_bytes_and_no_more() -> None:
     with closing(Spools(100, 100).open()) as spool:
-        await Encoded(spool).add(b"a" * 60)
-        await Encoded(spool).add(b"b" * 40)
+        Encoded(spool).add(b"a" * 60)
+        Encoded(spool).add(b"b" * 40)
         with pytest.raises(AnswerTooLarge, match="more than 100 bytes"):
-            await Encoded(spool).add(b"c")
+            Encoded(spool).add(b"c")
 
 
 async def test_all_answers_together_may_wait_with_so_many_bytes_on_disk_until_one_is_closed() -> None:
@@ -109,9 +109,10 @@ async def test_many_answers_that_wait_in_memory_go_to_their_files() -> None:
     before = nameless_files()
     spools = Spools(KEPT_BY_ALL, KEPT_BY_ALL)
     with ExitStack() as open_spools:
-        for _ in range(KEPT_BY_ALL // KEPT):
-            await Encoded(open_spools.enter_context(closing(spools.open()))).add(b"a" * KEPT)
-        assert nameless_files() == before
-        await Encoded(open_spools.enter_context(closing(spools.open()))).add(b"a")
+        lists = [Encoded(open_spools.enter_context(closing(spools.open()))) for _ in range(KEPT_BY_ALL // KEPT + 1)]
+        *others, last = lists
+        assert not any(each.add(b"a" * KEPT) for each in others)
+        assert last.add(b"a")
+        await last.write()
         assert nameless_files() == before + 1
     assert spools.kept == 0

@@ -1,7 +1,8 @@
 """The documents in a reply to `find` or `getMore`, taken from its bytes.
 
 A covered index makes documents that all have one layout. Such a batch is read as a whole, as an array of records; every
-byte that should be the same in all of them is compared. Any other batch is decoded document by document.
+byte that should be the same in all of them is compared. Any other is walked over field by field, or decoded where it is
+short or its documents' fields are of mixed kinds.
 """
 
 # pyright: reportUnknownVariableType=false
@@ -24,6 +25,7 @@ from datacosmos.store.mongo.walking import walk
 
 END, STRING, ARRAY = 0x00, 0x02, 0x04
 KINDS = {b"\x02_id": "S", b"\x09time": "<i8", b"\x01value": "<f8"}
+TOGETHER = frozenset({"_id", "time", "value"})
 SIZE, LAST = struct.Struct("<i"), struct.Struct("<4sq")
 USUAL = struct.Struct("<i8si12si")  # of a reply to what begins a list: up to the size of its documents' array
 CURSOR, FIRST, ID = b"\x03cursor\0", b"\x04firstBatch\0", b"\x12id\0"
@@ -72,7 +74,7 @@ class Batch:
 
         Raises NoColumns where a time is none of the years 1 to 9999.
         """
-        found = None if self.size < FEW else self._at_once()
+        found = self._at_once() if self.size >= FEW and TOGETHER.issuperset(names) else None
         if found is None and self.size >= LITTLE:
             found = walk(self._array, names)
         return self._one_by_one(names) if found is None else found

@@ -115,3 +115,13 @@ async def test_ids_that_end_with_a_zero_are_not_cut(database: Database, count: i
     rows: list[tuple[str, datetime, Any]] = [(f"{n:03}\0", NOON + n * MILLISECOND, 1.0) for n in range(count)]
     await store(database, rows)
     assert names(await read(database, ids=True)) == [name for name, *_ in rows]
+
+
+@pytest.mark.parametrize("count", [2, 50, 500])
+async def test_a_field_that_none_of_them_has_is_never_read_as_another(database: Database, count: int) -> None:
+    await store(database, [(f"{n:03}", NOON + n * MILLISECOND, float(n)) for n in range(count)])
+    fields = ["_id", "time", "value", "duplicate_of"]
+    command = find({"series": "s"}, "time", 0, 1000, dict.fromkeys(fields, 1))
+    [rows] = [found.rows(fields) async for found in Finder(database, "points").batches(command)]
+    assert rows.column("duplicate_of") == [None] * count
+    assert rows.column("_id") == [f"{n:03}" for n in range(count)]

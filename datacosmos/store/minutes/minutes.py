@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import NoneType
 from typing import Any, NamedTuple
 
 from bson.decimal128 import Decimal128
@@ -139,7 +140,9 @@ def _longitude() -> Field:
 
 def _finish(column: Column) -> Column:
     """What MongoDB could not make doubles of is made so."""
-    return [_double(value) for value in column] if isinstance(column, list) else column
+    if isinstance(column, list) and not set(map(type, column)) <= {float, NoneType}:
+        return [_double(value) for value in column]
+    return column
 
 
 def _double(value: Any) -> float | None:

@@ -73,7 +73,7 @@ class Table:
         return self.columns[name]
 
     def ids(self) -> list[bytes]:
-        return [each.encode() for each in self.columns["_id"]]
+        return [*map(str.encode, self.columns["_id"])]
 
 
 Rows = Columns | Table

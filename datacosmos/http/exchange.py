@@ -18,7 +18,7 @@ from datacosmos.http.leaving import LEAVING, Leaving
 
 KNOWN = (
     "disconnected response_started response_complete keep_alive waiting_for_100_continue "
-    "default_headers flow message_event on_response transport"
+    "default_headers flow message_event on_response scope transport"
 )
 SHORT = 1 << 16  # bytes that it costs less to copy than to write apart
 STATUS_LINES = {status: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
@@ -87,7 +87,7 @@ class Exchange:
     def _finish(self, head: Message, message: Message) -> bool:
         """Whether the whole answer could be written at once."""
         cycle, body = self._cycle, message.get("body", b"")
-        if message.get("more_body") or len(body) > SHORT:
+        if message.get("more_body") or len(body) > SHORT or cycle.scope["method"] == "HEAD":
             return False
         if cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused:
             return False

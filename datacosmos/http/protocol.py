@@ -337,8 +337,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.drop()
 
     def _mark_too_slow(self) -> None:
-        """Unless we are the side that doesn't read."""
-        if self.flow.read_paused:
+        """Unless we are the side that doesn't read, also as one before it is still being answered."""
+        if self.flow.read_paused or self.pipeline:
             self._expect(BODY)
         elif self._exchange is not None:
             self._exchange.refuse_slow_body(self._edge.slow_bodies)

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import uvloop
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from datacosmos.errors import Overloaded
 from datacosmos.http.admission import RESERVE, Admission, most_connections
+from datacosmos.http.bodies import BodyTooSlow
+from datacosmos.http.problems import problem
 from tests.lines import OWN, Line, line_to
 from tests.unit.http.echo import echo, line, refused, server, settings_of
 
@@ -170,6 +174,30 @@ async def test_requests_that_wait_for_one_before_them_are_bounded() -> None:
         assert (await client.ended()).count(b"HTTP/1.1 200") < 1000
 
 
+async def test_a_body_that_stalls_behind_a_slow_request_is_refused_once_it_is_its_turn() -> None:
+    may_end = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = Response("{}")
+        try:
+            await request.body()
+            if request.url.path == "/slow":
+                await may_end.wait()
+                assert not await request.is_disconnected()
+        except BodyTooSlow as error:
+            answer = problem(408, str(error))
+        await answer(scope, receive, send)
+
+    slow = "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+    async with server(app=app, head_timeout="200ms") as address, line_to(address) as client:
+        await client.send(slow + "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        await asyncio.sleep(0.5)
+        may_end.set()
+        assert await client.status() == 200
+        assert await client.status() == 408
+
+
 async def test_whoever_does_not_read_an_answer_is_left() -> None:
     before = refused("stalled_answers")
     async with line(idle_timeout="200ms") as client:
@@ -194,6 +222,15 @@ async def test_a_short_answer_comes_in_one_piece() -> None:
         for number in (1, 2, 3):
             assert await asked(client) == 200
             assert client.segments() == number
+
+
+async def test_no_body_follows_the_head_that_answers_head() -> None:
+    async with line() as client:
+        await client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        first, second, *rest = (await client.ended()).split(b"\r\n\r\n")
+        assert first[:12] == second[:12] == b"HTTP/1.1 200"
+        assert rest == [b""]
 
 
 @pytest.mark.parametrize("value", [b"a", b"a\r\nset-cookie: b"], ids=["fails", "has more than a header in one"])

@@ -30,6 +30,7 @@
      ├── DataServerDown       the data server gave no answer that can be used
      └── Unavailable          try again later
           ├── StoreUnavailable    MongoDB can't be reached, or can't write now
+          │    └── StoreUnreachable    it was looked for, and not found: whoever asks next waits as long
           ├── TemporaryFilesFull  no room for a long answer while it waits to be sent
           ├── Overloaded          this process holds as much at once as it may
           ├── Lagging             a reader of changes falls ever further behind
@@ -182,6 +183,10 @@ class Unavailable(DatacosmosError):
 
 
 class StoreUnavailable(Unavailable):
+    pass
+
+
+class StoreUnreachable(StoreUnavailable):
     pass
 
 

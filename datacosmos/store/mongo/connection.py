@@ -33,7 +33,7 @@ from pymongo.errors import (
 )
 
 from datacosmos.bounds import Bound
-from datacosmos.errors import SettingsError, StoreUnavailable
+from datacosmos.errors import SettingsError, StoreUnavailable, StoreUnreachable
 from datacosmos.store.mongo.wire import wire_of
 
 Document = dict[str, Any]
@@ -215,6 +215,8 @@ def _unavailable(error: PyMongoError) -> StoreUnavailable | None:
             if code in REFUSED:
                 return StoreUnavailable("MongoDB refused the user and password of DATACOSMOS_MONGODB_URL")
             return StoreUnavailable(f"MongoDB can't serve now: code {code}") if code in PASSING else None
+        case ServerSelectionTimeoutError():
+            return StoreUnreachable(f"MongoDB is unavailable{_reason(error)}")
         # An address of mongodb+srv is looked up as late as this, which is ConfigurationError.
         case ConfigurationError() | ConnectionFailure() | ExecutionTimeout() | WTimeoutError():
             return StoreUnavailable(f"MongoDB is unavailable{_reason(error)}")

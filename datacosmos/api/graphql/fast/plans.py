@@ -39,7 +39,7 @@ from datacosmos.api.graphql.fast.rows import Selected, select
 from datacosmos.api.graphql.fast.values import NotCovered
 from datacosmos.api.graphql.listings import UNREAD, Listing, Page
 from datacosmos.domain.columns import NoColumns
-from datacosmos.errors import StoreUnavailable
+from datacosmos.errors import StoreUnavailable, StoreUnreachable
 
 DESCRIBED = (Listing, Page)
 
@@ -52,6 +52,7 @@ class Run:
     coerced: dict[str, Any]
     shared: "PlanExecutor"
     own: "PlanExecutor | None" = None
+    unreachable: StoreUnreachable | None = None  # once it is: to look for MongoDB again would take as long
 
     @property
     def executor(self) -> "PlanExecutor":
@@ -104,6 +105,8 @@ class RootField:
         except NoColumns as error:
             raise NotCovered from error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's
+            if isinstance(error, StoreUnreachable):
+                run.unreachable = error
             run.executor.handle_field_error(error, self.field.type, self.details, self.info.path)
             return None
 
@@ -122,14 +125,16 @@ class Plan:
         described: list[Any] = []
         try:
             for field in self._lists:
-                try:
-                    described.append(await field.describe(run))
-                except StoreUnavailable as error:  # which is the field's: to find it again would take as long
-                    described.append(error)
+                described.append(await field.describe(run))  # noqa: PERF401 - as far as it goes
+        except StoreUnavailable as error:  # so those behind it are, too: they would wait for MongoDB as long
+            described += [error] * (len(self._lists) - len(described))
         except Exception:  # noqa: BLE001 - whatever it is, Strawberry will come upon it again, and tell
             return await self._execute(run, self._fields)
         try:
-            data = {field.key: await field.read(run, each) for field, each in zip(self._lists, described, strict=True)}
+            data = {
+                field.key: await field.read(run, run.unreachable or each)
+                for field, each in zip(self._lists, described, strict=True)
+            }
         except NotCovered:
             run.executor.collected_errors = CollectedErrors()
             return await self._execute(run, self._fields)

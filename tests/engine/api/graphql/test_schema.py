@@ -14,6 +14,8 @@ from datacosmos.domain.columns import Columns
 from datacosmos.domain.points import Reason
 from datacosmos.settings import Settings
 from datacosmos.store.mongo.connection import Database
+from datacosmos.store.mongo.line import Line
+from datacosmos.store.mongo.wire import Wire
 from datacosmos.store.points.points import Points
 from datacosmos.store.stores import Stores
 from tests.asking import ADMIN, NOON, SECOND, USER, app_of, ask, client_of, client_without_store, code, point
@@ -253,6 +255,25 @@ async def test_while_mongodb_is_unavailable_each_field_says_so(settings: Setting
         answer = await ask(client, "{ discards { id } __typename }", ADMIN)
         assert answer["data"] == {"discards": None, "__typename": "Query"}
         assert code(answer) == "UNAVAILABLE"
+
+
+async def test_while_mongodb_is_unavailable_many_fields_wait_no_longer_than_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    async def connect_noted(wire: Wire) -> Line:
+        asked.append("a connection")
+        return await connect(wire)
+
+    connect = Wire._connect  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(Wire, "_connect", connect_noted)
+    async with client_without_store(settings) as client:
+        query = "{ a: discards { id } b: discards { id } c: discardsConnection { __typename } }"
+        answer = await ask(client, query, ADMIN)
+    assert answer["data"] == {"a": None, "b": None, "c": None}
+    assert [each["extensions"]["code"] for each in answer["errors"]] == 3 * ["UNAVAILABLE"]
+    assert len(asked) == 1
 
 
 class Failing(Points):

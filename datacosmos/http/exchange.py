@@ -34,7 +34,7 @@ class Exchange:
     def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
         self._app, self._cycle = app, cycle
         self._head: Message | None = None
-        self._leaving = Leaving()
+        self._leaving = Leaving(cycle.flow.resume_reading)
         self._slow: Bound | None = None
 
     def run(self, scope: Scope, _: Receive, __: Send) -> Awaitable[None]:

@@ -1,6 +1,7 @@
 """Work that nobody waits for any more."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 from starlette.requests import ClientDisconnect
@@ -13,12 +14,14 @@ LEAVING = "leaving"
 class Leaving:
     """Cancels what goes on inside once the client is gone: ClientDisconnect.
 
-    It must not know the request, which would then be garbage of the kind that has to be looked for.
+    `listen` has the server read on, as it may not after a long body, or else it would not hear of that. None of this may
+    know the request, which would then be garbage of the kind that has to be looked for.
     """
 
-    __slots__ = ("_is_over", "_working")
+    __slots__ = ("_is_over", "_listen", "_working")
 
-    def __init__(self) -> None:
+    def __init__(self, listen: Callable[[], None]) -> None:
+        self._listen = listen
         self._working: asyncio.Task[object] | None = None
         self._is_over = False
 
@@ -33,6 +36,8 @@ class Leaving:
         assert self._working is not None  # noqa: S101 - this is a coroutine
         if self._is_over:
             self._working.cancel()
+        else:
+            self._listen()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         working, self._working = self._working, None
@@ -47,7 +52,7 @@ class _Watching(Leaving):
     __slots__ = ("_receive", "_watching")
 
     def __init__(self, receive: Receive) -> None:
-        super().__init__()
+        super().__init__(lambda: None)
         self._receive = receive
 
     def __enter__(self) -> None:

@@ -14,8 +14,8 @@ LEAVING = "leaving"
 class Leaving:
     """Cancels what goes on inside once the client is gone: ClientDisconnect.
 
-    `listen` has the server read on, as it may not after a long body, or else it would not hear of that. None of this may
-    know the request, which would then be garbage of the kind that has to be looked for.
+    `listen` has the server read on, which it may have ceased to after a long body, or else it would not hear of that.
+    None of this may know the request, which would then be garbage of the kind that has to be looked for.
     """
 
     __slots__ = ("_is_over", "_listen", "_working")

@@ -47,3 +47,13 @@ def test_what_a_killed_program_left_is_removed_and_what_others_have_is_not(
             assert set(tmp_path.iterdir()) == {theirs, Path(own)}
     assert not left.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_user_put_there_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with another(tmp_path) as (killed, left):
+        killed.kill()
+        killed.wait()
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        with metrics_folder():
+            assert left.exists()

@@ -36,6 +36,7 @@ class Lists:
         self.leaves = tuple(dict.fromkeys(leaf for each in rows for leaf in each.leaves))
         wanted = (*self.leaves, cursor) if cursor else self.leaves
         self.fields = frozenset[str]().union(*(leaf.names for leaf in wanted))
+        self.parts = Parts()
 
 
 class Reading:
@@ -49,7 +50,6 @@ class Reading:
         self.found = 0
         self.ends: tuple[str | None, str | None] = None, None
         self._lists, self._asked, self._backward = lists, described.asked, described.is_backward
-        self._parts = Parts()
         self.encoded = [Encoded(spool, backward=self._backward) for _ in lists.rows]
         self._templates = [each.filled(described.constants) for each in lists.rows]
 
@@ -69,13 +69,12 @@ class Reading:
             raise
 
     async def _add(self, rows: Rows, *, is_first: bool) -> None:
-        for part in self._parts.of(rows):
-            if is_first:
-                is_first, texts = False, self._encode(part)  # short ones need not know how long it takes
-            else:
+        parts = self._lists.parts
+        for part in parts.of(rows):
+            if not is_first:
                 await next_slice()
-                texts = self._parts.encode(self._encode, part)
-            for encoded, text in zip(self.encoded, texts, strict=True):
+            is_first = False
+            for encoded, text in zip(self.encoded, parts.encode(self._encode, part), strict=True):
                 if encoded.add(text):
                     await encoded.write()
 

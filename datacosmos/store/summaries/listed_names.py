@@ -35,7 +35,7 @@ class ListedNames:
 
     def __init__(self, reads: Any, finder: Finder) -> None:
         self._reads, self._finder = reads, finder
-        self._rounds = Rounds[Sequence[Listed]](StoreUnavailable)
+        self._rounds, self._counts = Rounds[Sequence[Listed]](StoreUnavailable), Rounds[int](StoreUnavailable)
         self._known: Sequence[Listed] = ()
         self._count, self._wrong_by = 0, 0
         self._read_at, self._same_since = 0.0, 0.0
@@ -55,7 +55,7 @@ class ListedNames:
             return await self._reads.estimated_document_count()
 
     async def _is_all(self) -> bool:
-        return await self._finder.count(ALL) == len(self._known)
+        return await self._counts.get(None, lambda: self._finder.count(ALL)) == len(self._known)
 
     async def _renewed(self) -> Sequence[Listed]:
         now, count, known = time.monotonic(), await self._counted(), await self._read()

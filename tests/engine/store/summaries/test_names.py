@@ -86,9 +86,9 @@ async def test_names_are_not_read_anew_because_they_are_counted_wrongly(stores: 
     assert [each.name for each in await listed.names() or ()][-2:] == ["sensors/c", "sensors/Ä"]
 
 
-async def test_all_who_ask_at_once_read_the_names_once_or_twice(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What MongoDB is asked for from here on."""
     read, pages = list[Any](), Finder.pages
 
     def noting(finder: Finder, command: Any, *args: Any, **options: Any) -> Any:
@@ -96,8 +96,24 @@ async def test_all_who_ask_at_once_read_the_names_once_or_twice(
         return pages(finder, command, *args, **options)
 
     monkeypatch.setattr(Finder, "pages", noting)
+    return read
+
+
+async def test_all_who_ask_at_once_read_the_names_once_or_twice(stores: Stores, read: list[Any]) -> None:
     await stores.summaries.names.add(ADDED)
     asked: dict[str, Any] = {"search": "s", "source": None, "among": None, "beyond": None, "limit": 9, "down": False}
     answers = await asyncio.gather(*(stores.summaries.names.page(**asked) for _ in range(50)))
     assert {len(answer) for answer in answers} == {4}
     assert len(read) <= 2
+
+
+async def test_all_who_ask_at_once_count_them_together(
+    stores: Stores, database: Database, read: list[Any]
+) -> None:
+    await stores.summaries.names.add(ADDED)
+    listed = ListedNames(for_reads(database)["names"], Finder(database, "names"))
+    async with inserting(database, "sensors/c"):
+        await listed.names()
+        read.clear()
+        await asyncio.gather(*(listed.names() for _ in range(50)))
+    assert len(read) < 50

@@ -107,9 +107,7 @@ async def test_all_who_ask_at_once_read_the_names_once_or_twice(stores: Stores, 
     assert len(read) <= 2
 
 
-async def test_all_who_ask_at_once_count_them_together(
-    stores: Stores, database: Database, read: list[Any]
-) -> None:
+async def test_all_who_ask_at_once_count_them_together(stores: Stores, database: Database, read: list[Any]) -> None:
     await stores.summaries.names.add(ADDED)
     listed = ListedNames(for_reads(database)["names"], Finder(database, "names"))
     async with inserting(database, "sensors/c"):

@@ -42,7 +42,7 @@ class Exchange:
         return self._app(scope, self.receive, self.send)
 
     def refuse_slow_body(self, bound: Bound) -> None:
-        """Wherever it is received."""
+        """Wherever it is received, unless it is being answered already."""
         self._slow = bound
         self._cycle.message_event.set()
 
@@ -55,7 +55,7 @@ class Exchange:
     async def receive(self) -> Any:
         """Raises BodyTooSlow."""
         message = await self._cycle.receive()
-        if self._slow is not None:
+        if self._slow is not None and not self._cycle.response_started:
             self._slow.refusal()
             raise BodyTooSlow(self._slow.most)
         return message

@@ -142,6 +142,25 @@ async def test_a_body_that_is_whole_does_not_make_way_while_it_is_answered() -> 
         assert b"ended" in await first.ended()
 
 
+async def test_a_body_that_stalls_does_not_break_off_what_is_answered_without_it() -> None:
+    answering = FastAPI()
+
+    @answering.get("/")
+    async def _slow() -> StreamingResponse:
+        async def text() -> AsyncGenerator[str]:
+            yield "begun"
+            await asyncio.sleep(0.5)  # longer than a body may stall
+            yield "ended"
+
+        return StreamingResponse(text())
+
+    before = refused("slow_bodies")
+    async with server(app=answering, head_timeout="200ms") as address, line_to(address) as client:
+        await client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhalf")
+        assert b"ended" in await client.ended()
+    assert refused("slow_bodies") == before
+
+
 async def test_what_a_client_that_leaves_has_sent_is_given_back() -> None:
     async with server(app=app(), **BOUNDED) as address:
         async with holding(address, 300_000):

@@ -28,6 +28,8 @@ class Rounds(Generic[T]):
         task = self._next.get(key)
         if task is None:
             before = self._under_way.get(key)
+            if before is not None and before.done():  # it was asked before, and so is no answer to this
+                before = None
             task = asyncio.create_task(ask() if before is None else self._after(before, key, ask))
             (self._under_way if before is None else self._next)[key] = task
             task.add_done_callback(lambda ended: self._forget(key, ended))

@@ -142,3 +142,23 @@ async def test_a_failure_that_lasts_is_for_all_who_wait() -> None:
     answers = Answers()
     answers.may.set()
     assert await rounds.get("same", answers.ask) == 1
+
+
+async def test_a_failure_that_lasts_is_not_for_those_who_ask_after_it_however_many_they_are() -> None:
+    rounds, gate = Rounds[int](OSError), asyncio.Event()
+
+    async def answer() -> int:
+        if gate.is_set():
+            return 7
+        await gate.wait()
+        raise ConnectionError("of the first")
+
+    tasks = list[asyncio.Task[int]]()
+    for turn in range(60):
+        tasks.append(asyncio.create_task(rounds.get("same", answer)))
+        if turn == 10:
+            gate.set()
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[20:] == 40 * [7]
+    assert isinstance(outcomes[0], ConnectionError)

@@ -289,7 +289,7 @@ class Points:
         def rows_of(found: Batch) -> Rows:
             rows = found.rows(names)
             for payload in rows.column("raw") if "raw" in wanted else ():
-                room.take(len(payload))
+                room.take(len(payload or b""))
             return rows
 
         return self._documents.read(command, rows_of)

@@ -138,6 +138,9 @@ async def stored(points: Points, minutes: Minutes, database: Database) -> None:
     await points.add(everything())
     whole = [to_document(point(NOON + n * SECOND, series="whole")) | {"value": n} for n in range(3)]
     await database["points"].insert_many(whole)  # whole numbers, as another program may have stored them
+    bare = to_document(point(NOON, Reason.SUSPECT))
+    del bare["raw"]
+    await database["points"].insert_one(bare)  # likewise
     for each in locations():
         await minutes.fold(each)
 

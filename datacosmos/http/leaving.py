@@ -32,17 +32,16 @@ class Leaving:
         self._is_over = True
 
     def __enter__(self) -> None:
-        self._working = asyncio.current_task()
-        assert self._working is not None  # noqa: S101 - this is a coroutine
         if self._is_over:
-            self._working.cancel()
-        else:
-            self._listen()
+            raise ClientDisconnect
+        self._working = asyncio.current_task()
+        self._listen()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         working, self._working = self._working, None
-        was_cancelled = self._is_over and isinstance(error, asyncio.CancelledError)
-        if was_cancelled and working is not None and working.uncancel() == 0:
+        if working is None or not self._is_over:
+            return
+        if working.uncancel() == 0 and isinstance(error, asyncio.CancelledError):
             raise ClientDisconnect from None
 
 

@@ -1,13 +1,14 @@
 """That a client is gone, whatever it sent before."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from datacosmos.http.bodies import received
-from datacosmos.http.leaving import until_client_leaves
+from datacosmos.http.leaving import Leaving, until_client_leaves
 from tests.lines import line_to
 from tests.unit.http.echo import server
 
@@ -37,3 +38,21 @@ async def test_work_ends_once_its_client_is_gone(requests: str) -> None:
             await client.send(requests)
             await working.wait()
         await left.wait()
+
+
+async def test_work_whose_client_is_gone_already_does_not_begin_and_nothing_after_it_is_cancelled() -> None:
+    leaving = Leaving(lambda: None)
+    leaving.end()
+    with pytest.raises(ClientDisconnect), leaving:
+        pytest.fail("begun")
+    await asyncio.sleep(0)
+
+
+async def test_what_follows_work_that_ended_for_all_that_it_was_cancelled_is_not() -> None:
+    leaving = Leaving(lambda: None)
+    with leaving, suppress(asyncio.CancelledError):
+        asyncio.get_running_loop().call_soon(leaving.end)
+        await asyncio.Event().wait()
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()

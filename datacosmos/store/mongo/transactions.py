@@ -12,7 +12,7 @@ from pymongo.read_concern import ReadConcern
 
 from datacosmos.errors import StoreUnavailable
 from datacosmos.retries import Backoff, retry
-from datacosmos.store.mongo.connection import ASKED_FOR, Database, bounded, check_passing, store_errors
+from datacosmos.store.mongo.connection import ASKED_FOR, Database, bounded, check_passing, store_errors, timeout_of
 
 DUPLICATE_KEY, WRITE_CONFLICT = 11000, 112
 NO_SUCH_TRANSACTION, LIVED_TOO_LONG, TOO_LARGE_FOR_CACHE = 251, 290, 388
@@ -63,34 +63,32 @@ async def retry_conflicts(attempt: Callable[[Attempt], Awaitable[T]], backoff: B
 
 async def transaction(database: Database, act: Callable[[Session], Awaitable[None]], deadline: float) -> None:
     """All that `act` does, or nothing; raises Conflict where another attempt may do."""
-    with bounded(database, ASKED_FOR):
-        await _transaction(database, act, deadline)
-
-
-async def _transaction(database: Database, act: Callable[[Session], Awaitable[None]], deadline: float) -> None:
+    until = max(deadline, asyncio.get_running_loop().time() + ASKED_FOR * timeout_of(database))
     async with await database.client.start_session() as session:
         acted = False
         try:
-            async with session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True)):
-                await act(session)
-                acted = True
+            with bounded(database, ASKED_FOR):
+                async with session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True)):
+                    await act(session)
+                    acted = True
         except PyMongoError as error:
             if not (acted and _unknown(error)):
                 raise as_conflict(error) from None
-            await _commit_again(session, deadline)
+            await _commit_again(database, session, error, until)
 
 
-async def _commit_again(session: Session, deadline: float) -> None:
-    """Until MongoDB says what became of the commit; it never does it twice."""
-    while True:
+async def _commit_again(database: Database, session: Session, error: PyMongoError, until: float) -> None:
+    """Until MongoDB says what became of the commit, for which each time has its own; it never does it twice."""
+    while _unknown(error) and asyncio.get_running_loop().time() <= until:
         try:
-            await session.commit_transaction()
-        except PyMongoError as error:
-            if not _unknown(error) or asyncio.get_running_loop().time() > deadline:
-                raise as_conflict(error) from None
+            with bounded(database, 1):
+                await session.commit_transaction()
+        except PyMongoError as again:
+            error = again
             await asyncio.sleep(0.05)
         else:
             return
+    raise as_conflict(error) from None
 
 
 def _unknown(error: PyMongoError) -> bool:

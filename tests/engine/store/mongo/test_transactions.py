@@ -9,7 +9,8 @@ from pymongo import InsertOne
 from pymongo.errors import PyMongoError
 
 from datacosmos.errors import StoreUnavailable
-from datacosmos.store.mongo.connection import Database
+from datacosmos.settings import Settings
+from datacosmos.store.mongo.connection import ASKED_FOR, Database, connect
 from datacosmos.store.mongo.transactions import (
     CONFLICTS,
     Attempt,
@@ -64,3 +65,19 @@ async def test_an_error_of_a_transaction_holds_nothing_of_what_was_written(datab
         await transaction(database, act, 0)
     assert "a secret" not in repr(caught.value)
     assert caught.value.__suppress_context__
+
+
+async def test_mongodb_is_asked_what_became_of_a_commit_for_which_no_time_was_left(
+    settings: Settings, database: Database
+) -> None:
+    assert settings.mongodb_url
+    url, short = settings.mongodb_url.get_secret_value(), timedelta(seconds=0.2)
+    async with connect(url, database.name, short) as hurried:
+
+        async def act(session: Session) -> None:
+            await hurried["some"].insert_one({}, session=session)
+            await asyncio.sleep(1.1 * ASKED_FOR * short.total_seconds())
+
+        await hurried["some"].insert_one({})
+        await transaction(hurried, act, asyncio.get_running_loop().time() + 5)
+    assert await database["some"].count_documents({}) == 2

@@ -25,7 +25,8 @@ class InProcess(Imitation):
     """What our own Client has beside Motor's."""
 
     wire = None
-    options = SimpleNamespace(pool_options=SimpleNamespace(socket_timeout=SECONDS), server_selection_timeout=SECONDS)
+    options = SimpleNamespace(server_selection_timeout=SECONDS)
+    topology_description = SimpleNamespace(has_writable_server=lambda: True)
 
     def __init__(self) -> None:
         super().__init__(tz_aware=True)

@@ -37,8 +37,9 @@ from datacosmos.http.middleware import Requests
 from datacosmos.http.shortcut import Shortcut
 from datacosmos.settings import Settings
 from datacosmos.store.minutes.minutes import Minutes
+from datacosmos.store.mongo.batches import Batch
 from datacosmos.store.mongo.connection import Database, Document
-from datacosmos.store.mongo.finding import Finder
+from datacosmos.store.mongo.finding import Finder, Reading
 from datacosmos.store.mongo.ranges import Position
 from datacosmos.store.points.documents import to_document
 from datacosmos.store.points.points import Points
@@ -506,7 +507,7 @@ async def test_mongodb_is_asked_for_no_more_than_is_selected(
     commands: list[Document] = []
     read = Finder.read
 
-    def watched(finder: Finder, command: Document, *given: Any, **more: Any) -> AsyncGenerator[Any]:
+    def watched(finder: Finder, command: Document, *given: Any, **more: Any) -> Reading[Any]:
         commands.append(command)
         return read(finder, command, *given, **more)
 
@@ -595,9 +596,11 @@ async def test_a_variable_that_was_not_sent_is_not_taken_for_a_literal(both: Bot
 
 async def test_failures_of_the_store_look_alike(settings: Settings, stores: Stores, database: Database) -> None:
     class Broken(Finder):
-        async def read(self, command: Document, *_: Any, **__: Any) -> AsyncGenerator[Any]:
-            yield
-            raise RuntimeError(f"the password is hunter2: {command}")
+        def read(self, command: Document, *_: Any, **__: Any) -> Reading[Any]:
+            def fail(_: Batch) -> Any:
+                raise RuntimeError(f"the password is hunter2: {command}")
+
+            return super().read(command, fail)
 
     class Failing(Points):
         """A store with a bug."""

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import pymongo
 from pymongo import WriteConcern
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from datacosmos.settings import Settings
-from datacosmos.store.mongo.connection import Client, Database
+from datacosmos.store.mongo.connection import LONGEST, Client, Database
 
 
 class Heard(CommandListener):
@@ -34,7 +35,7 @@ class Heard(CommandListener):
 async def listening(
     settings: Settings, patience: timedelta = timedelta(seconds=30)
 ) -> AsyncGenerator[tuple[Database, Heard]]:
-    """As `connect` makes it, but with a socket that waits for so long."""
+    """As `connect` makes it, but for an answer that is waited for so long; MongoDB has been found."""
     assert settings.mongodb_url
     heard = Heard()
     client = Client(
@@ -42,10 +43,12 @@ async def listening(
         settings.long_lists,
         tz_aware=True,
         event_listeners=[heard],
-        serverSelectionTimeoutMS=5000,
+        serverSelectionTimeoutMS=patience / LONGEST / timedelta(milliseconds=1),
         socketTimeoutMS=patience / timedelta(milliseconds=1),
     )
     try:
+        with pymongo.timeout(30):
+            await client.admin.command("ping")
         database = client[settings.mongodb_database]
         yield database.with_options(write_concern=WriteConcern("majority", j=True)), heard
     finally:

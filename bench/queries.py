@@ -32,7 +32,15 @@ BESIDE = 5.0  # seconds for which the largest lists are asked for beside short o
 Asked = dict[tuple[Case, Server], Iterator[bytes]]
 
 
-async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: float, warming: float) -> Measured:
+async def warm_up(asked: Asked, seconds: float) -> None:
+    """In every shape before any is measured, or the first ones would be asked of a Node that has compiled nothing."""
+    for (case, server), bodies in asked.items():
+        if case.clients > 1 and case.size < case.shape.largest:
+            requests = (server.request(case, body) for body in bodies)
+            await load(server.url, requests, clients=case.clients, least=1, seconds=seconds)
+
+
+async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: float) -> Measured:
     measured = Measured(sizes)
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}", err=True)
@@ -43,8 +51,7 @@ async def measure(asked: Asked, sizes: dict[Case, int], rounds: int, seconds: fl
             if case.size == case.shape.largest and (number or (not is_ours and _is_too_slow(measured, case, server))):
                 continue  # once is enough of what takes so long
             began, used = time.perf_counter(), time.process_time()
-            warm = seconds / 5 if number else warming
-            figure = await one_round(server, case, asked[case, server], sizes[case] // 2, seconds, warm)
+            figure = await one_round(server, case, asked[case, server], sizes[case] // 2, seconds)
             measured.rounds[case][server.name].append(figure)
             share = (time.process_time() - used) / (time.perf_counter() - began)
             measured.clients_share = max(measured.clients_share, share)
@@ -57,14 +64,12 @@ def _is_too_slow(measured: Measured, case: Case, server: Server) -> bool:
     return case.clients > 1 and alone is not None and case.clients / alone[0].rate > SLOWEST
 
 
-async def one_round(
-    server: Server, case: Case, asked: Iterator[bytes], least: int, seconds: float, warm: float
-) -> Figure:
+async def one_round(server: Server, case: Case, asked: Iterator[bytes], least: int, seconds: float) -> Figure:
     requests = (server.request(case, body) for body in asked)
     largest = case.size == case.shape.largest
     most = max(LONG, case.clients) if largest else 10**9
     if not largest:
-        await load(server.url, requests, clients=case.clients, least=least, seconds=warm)
+        await load(server.url, requests, clients=case.clients, least=least, seconds=seconds / 5)
     began = server.processor_time()
     done = await load(
         server.url, requests, clients=case.clients, least=least, most=most, seconds=60 if largest else seconds
@@ -112,7 +117,8 @@ async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float,
         sizes[case] = sizes[like] if like in sizes else check_identical(able, like, next(like.bodies(stored)))
         asked |= {(case, server): case.bodies(stored) for server in able}
     click.echo("all answers are the same", err=True)
-    measured = await measure(asked, sizes, rounds, seconds, warming)
+    await warm_up(asked, warming)
+    measured = await measure(asked, sizes, rounds, seconds)
     largest = Case(TIME_VALUE, TIME_VALUE.largest, "variables", 1)
     await measure_memory(found, measured, largest, stored)
     await measure_beside(found[0], measured, largest, largest._replace(size=10), stored)
@@ -124,7 +130,7 @@ async def run(found: Sequence[Server], stored: int, rounds: int, seconds: float,
 @click.option("--quick", is_flag=True, help="Some minutes: fewer points, one short round; only to see that all works.")
 @click.option("--rounds", default=2)
 @click.option("--seconds", default=0.5, help="How long each server is asked in a round for the smaller lists.")
-@click.option("--warming", default=1.5, help="How long before: Node compiles what it has run some thousand times.")
+@click.option("--warming", default=0.8, help="How long each is asked for each of those before all; Node compiles then.")
 @click.option("--points", "stored", default=1_000_000, help="How many are stored.")
 @click.option("--server", "names", multiple=True, type=click.Choice(list(PROGRAMS)), help="A peer; none: the usual.")
 def main(*, quick: bool, rounds: int, seconds: float, warming: float, stored: int, names: Collection[str]) -> None:

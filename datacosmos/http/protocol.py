@@ -6,7 +6,6 @@ protocol serves.
 
 import asyncio
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -18,17 +17,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from datacosmos.bounds import Bound
 from datacosmos.errors import Overloaded
 from datacosmos.http import exchange
-from datacosmos.http.admission import Admission
+from datacosmos.http.edge import BETWEEN, BODY, HEAD, HEADERS, REFUSED, Edge, Stage
 from datacosmos.http.problems import RETRY_AFTER, problem
 from datacosmos.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
-HEADERS = 200  # of one request, its trailer among them; the smallest take 25 times their bytes of a head
 PIPELINED = 16  # requests that may wait for the one before them on their connection
-LINGER, LINGER_BYTES = 1.0, 1 << 20  # how long and how far a refused client is still read, as it may read us only then
+LINGER_BYTES = 1 << 20  # how far a refused client is still read, for as long as LINGER
 OFFER = (b"upgrade", b"http2-settings")
 KNOWN = (
     "on_message_begin on_headers_complete on_body on_message_complete "
@@ -36,62 +33,6 @@ KNOWN = (
     "on_response_complete server_state flow pipeline loop "
     "handle_websocket_upgrade _get_upgrade _start_asgi_task"
 )
-
-
-class Stage(Enum):
-    """What is read next."""
-
-    BETWEEN = auto()
-    HEAD = auto()
-    BODY = auto()
-    REFUSED = auto()
-
-
-BETWEEN, HEAD, BODY, REFUSED = Stage  # a member of an enumeration takes longer to find, and each request asks often
-
-
-class Edge:
-    """What all connections of a server share; times are in seconds."""
-
-    def __init__(self, settings: Settings, websockets: Collection[str] = ()) -> None:
-        self.websockets = frozenset(path.encode() for path in websockets)
-        head, idle = settings.head_timeout.total_seconds(), settings.idle_timeout.total_seconds()
-        self.admission = Admission(settings)
-        self.head_max_bytes = settings.head_max_bytes
-        self.body_least = round(settings.body_min_rate * head)
-        self.patience = {BETWEEN: idle, HEAD: head, BODY: head, REFUSED: LINGER}
-        self.heads = Bound("heads", self.head_max_bytes, "bytes of one head")
-        self.headers = Bound("headers", HEADERS, "headers of one request")
-        self.slow_heads = Bound("slow_heads", round(head), "seconds of one head")
-        self.slow_bodies = Bound("slow_bodies", settings.body_min_rate, "bytes a second of one body")
-        self.stalled = Bound("stalled_answers", round(idle), "seconds of one answer")
-        self.owing: dict[BoundedProtocol, None] = {}  # in order: the first has kept us waiting for longest
-        self.idle: dict[BoundedProtocol, float] = {}  # between two requests, in the same order, and since when
-        self._sweep: asyncio.TimerHandle | None = None
-
-    def keep(self, idle: "BoundedProtocol") -> None:
-        """One timer ends them all: to set and cancel one for each would cost each request a round of the loop."""
-        self.idle[idle] = idle.loop.time()
-        if self._sweep is None:
-            self._sweep = idle.loop.call_later(self.patience[BETWEEN], self._end_idle, idle.loop)
-
-    def _end_idle(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._sweep = None
-        while self.idle:
-            connection, since = next(iter(self.idle.items()))
-            if (ends := since + self.patience[BETWEEN]) > loop.time():
-                self._sweep = loop.call_at(ends, self._end_idle, loop)
-                return
-            del self.idle[connection]
-            connection.drop()
-
-    def make_room(self) -> bool:
-        """Ends a connection for another one, where there is any that isn't being answered."""
-        for waiting in (self.owing, self.idle):
-            for connection in waiting:
-                connection.make_way()
-                return True
-        return False
 
 
 def protocol_of(settings: Settings, websockets: Collection[str] = ()) -> type[asyncio.Protocol]:

@@ -285,7 +285,7 @@ async def test_a_body_that_has_stopped_coming_makes_way_too() -> None:
 
 
 def test_one_that_was_refused_and_lingers_makes_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datacosmos.http.protocol.LINGER", 60.0)
+    monkeypatch.setattr("datacosmos.http.edge.LINGER", 60.0)
 
     async def linger_and_ask() -> list[int]:
         async with server(max_connections=1, head_timeout="200ms") as address, line_to(address) as first:

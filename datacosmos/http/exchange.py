@@ -4,7 +4,7 @@ uvicorn writes its head and its body apart, each by a call of the system that wa
 """
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
@@ -21,7 +21,7 @@ KNOWN = (
     "default_headers flow message_event on_response scope transport"
 )
 SHORT = 1 << 16  # bytes that it costs less to copy than to write apart
-STATUS_LINES = {status: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
+STATUS_LINES: dict[int, bytes] = {status: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
 UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # uvicorn refuses a header that has one of these
 APART = frozenset({b"connection", b"transfer-encoding"})  # headers by which uvicorn does more than send them
 
@@ -94,9 +94,13 @@ class Exchange:
         headers = [*cycle.default_headers, *head["headers"]]
         if int(dict(headers)[b"content-length"]) != len(body) or UNSENDABLE.search(b"".join(chain(*headers))):
             return False
-        lines = [STATUS_LINES[head["status"]], *map(b"%b: %b".__mod__, headers), b"", body]
-        cycle.transport.write(b"\r\n".join(lines))
+        cycle.transport.write(written(head["status"], headers, body))
         cycle.response_complete, cycle.waiting_for_100_continue = True, False
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+
+def written(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """A whole answer, as it is sent."""
+    return b"\r\n".join([STATUS_LINES[status], *map(b"%b: %b".__mod__, headers), b"", body])

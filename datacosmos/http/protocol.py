@@ -7,7 +7,6 @@ protocol serves.
 import asyncio
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from functools import partial
-from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
@@ -21,6 +20,7 @@ from datacosmos.errors import Overloaded
 from datacosmos.http import exchange
 from datacosmos.http.edge import BETWEEN, BODY, HEAD, HEADERS, REFUSED, Edge, Stage
 from datacosmos.http.problems import RETRY_AFTER, problem
+from datacosmos.insides import missing
 from datacosmos.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -37,9 +37,9 @@ KNOWN = (
 
 def protocol_of(settings: Settings, websockets: Collection[str] = ()) -> type[asyncio.Protocol]:
     """What uvicorn is to make of each connection; `websockets` are the paths at which it may become one."""
-    missing = [*_missing(HttpToolsProtocol, KNOWN), *_missing(RequestResponseCycle, exchange.KNOWN)]
-    if missing:
-        log.error("uvicorn has changed: connections and heads are unbounded", missing=missing)
+    known = ((HttpToolsProtocol, KNOWN), (RequestResponseCycle, exchange.KNOWN))
+    if gone := missing((owner, name) for owner, names in known for name in names.split()):
+        log.error("uvicorn has changed: connections and heads are unbounded", missing=gone)
         return HttpToolsProtocol
     return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Edge(settings, websockets)))
 
@@ -343,12 +343,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
-def _missing(kind: type, names: str) -> list[str]:
-    """Those that neither stand in the class nor are set by its beginning."""
-    set_at_first = kind.__init__.__code__.co_names
-    return [name for name in names.split() if not hasattr(kind, name) and name not in set_at_first]
-
-
 def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Generator[bytes]:
     for name, value in headers:
         kept = value
@@ -361,6 +355,4 @@ def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Generator[bytes]:
 
 def _refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> bytes:
     answer = problem(status, detail, headers={**(headers or {}), "Connection": "close"})
-    lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
-    lines += [b"%b: %b" % header for header in answer.raw_headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + bytes(answer.body)
+    return exchange.written(status, answer.raw_headers, bytes(answer.body))

@@ -107,7 +107,7 @@ def test_a_changed_uvicorn_serves_by_its_own_protocol_and_the_log_says_so(monkey
     monkeypatch.setattr(protocol, "KNOWN", "data_received no_such_name")
     with capture_logs() as logged:
         assert protocol_of(Settings.model_validate({"_env_file": None})) is HttpToolsProtocol
-    assert [line["missing"] for line in logged] == [["no_such_name"]]
+    assert [line["missing"] for line in logged] == [["HttpToolsProtocol.no_such_name"]]
 
 
 def test_a_common_query_has_a_plan() -> None:

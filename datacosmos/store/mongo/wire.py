@@ -24,6 +24,7 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, Opera
 from pymongo.network_layer import AsyncNetworkingInterface, PyMongoProtocol
 from pymongo.server_selectors import writable_server_selector
 
+from datacosmos.insides import missing
 from datacosmos.store.mongo.line import Line
 
 log = structlog.stdlib.get_logger(__name__)
@@ -160,15 +161,7 @@ async def kill(client: AsyncMongoClient[Any], session_id: Mapping[str, Any], is_
 
 
 def wire_of(client: AsyncMongoClient[Any], timeout: float) -> Wire | None:
-    missing = [f"{kind.__name__}.{name}" for kind, name in NEEDED if not _has(kind, name)]
-    if missing:
-        log.error("PyMongo has changed: reads go its own way, which is slower", missing=missing)
+    if gone := missing(NEEDED):
+        log.error("PyMongo has changed: reads go its own way, which is slower", missing=gone)
         return None
     return Wire(client, timeout)
-
-
-def _has(kind: Any, name: str) -> bool:
-    """A name of the module or class, or of what that gives each object at first."""
-    kinds = kind.__mro__[:-1] if isinstance(kind, type) else ()
-    begins = [vars(each)["__init__"] for each in kinds if "__init__" in vars(each)]
-    return hasattr(kind, name) or any(name in begin.__code__.co_names for begin in begins)
